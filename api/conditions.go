@@ -1,0 +1,42 @@
+package api
+
+// Condition types of Stash (facts §6.3), by the kinds that carry them.
+const (
+	// BackupConfiguration and RestoreSession.
+	RepositoryFound            = "RepositoryFound"
+	BackendSecretFound         = "BackendSecretFound"
+	ValidationPassed           = "ValidationPassed"
+	BackupTargetFound          = "BackupTargetFound"
+	RestoreTargetFound         = "RestoreTargetFound"
+	StashSidecarInjected       = "StashSidecarInjected"
+	StashInitContainerInjected = "StashInitContainerInjected"
+	// CronJobCreated keeps its name for scripts that wait for it; it says that the schedule is
+	// known to the scheduler. There are no CronJobs.
+	CronJobCreated = "CronJobCreated"
+
+	// BackupSession.
+	BackupSkipped                = "BackupSkipped"
+	BackendRepositoryInitialized = "BackendRepositoryInitialized"
+	RetentionPolicyApplied       = "RetentionPolicyApplied"
+	RepositoryIntegrityVerified  = "RepositoryIntegrityVerified"
+	BackupHistoryCleaned         = "BackupHistoryCleaned"
+	DeadlineExceeded             = "DeadlineExceeded"
+	BackupExecutorEnsured        = "BackupExecutorEnsured"
+	BackupDisrupted              = "BackupDisrupted"
+	// Incomplete is ours: files that could not be read are missing from the snapshot.
+	Incomplete = "Incomplete"
+
+	// RestoreSession.
+	RestoreExecutorEnsured = "RestoreExecutorEnsured"
+	RestoreCompleted       = "RestoreCompleted"
+	// SnapshotsPinned is ours: the snapshots to restore are chosen and fixed in the status.
+	SnapshotsPinned = "SnapshotsPinned"
+
+	// Repository, ours.
+	BackendReachable = "BackendReachable"
+	// LocationClaimed is False where another target already uses the same location, host and path.
+	LocationClaimed = "LocationClaimed"
+
+	// Expanded is ours, on nothing but events and metrics: the annotation of a target was expanded.
+	Expanded = "Expanded"
+)

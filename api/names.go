@@ -1,0 +1,94 @@
+package api
+
+// Groups and the prefix that all our names carry.
+const (
+	Group           = "stash.appscode.com"
+	AppCatalogGroup = "appcatalog.appscode.com"
+	prefix          = Group + "/"
+)
+
+// Annotations by which an application owner asks for protection. The first of each pair is the
+// shipped form; the draft forms are accepted with a warning.
+const (
+	AnnotationBlueprint    = prefix + "backup-blueprint"
+	AnnotationTargetPaths  = prefix + "target-paths"
+	AnnotationVolumeMounts = prefix + "volume-mounts"
+	AnnotationSchedule     = prefix + "schedule"
+
+	// AnnotationParamsPrefix introduces task parameters on an AppBinding.
+	AnnotationParamsPrefix = "params." + prefix
+
+	AnnotationDraftTemplate          = prefix + "backuptemplate"
+	AnnotationDraftTemplateHyphen    = prefix + "backup-template"
+	AnnotationDraftDirectories       = prefix + "targetDirectories"
+	AnnotationDraftDirectoriesHyphen = prefix + "target-directories"
+	AnnotationDraftMountPath         = prefix + "mountpath"
+
+	AnnotationRestorePolicy      = prefix + "restorepolicy"
+	AnnotationRestoreRepository  = prefix + "repository"
+	AnnotationRestoreDirectories = prefix + "directories"
+)
+
+// Labels that Stash puts on pod templates, pods and namespaces.
+const (
+	// LabelInject on a pod template asks for the backup sidecar. Its value is the hash of what
+	// the user chose for the pod (mounts, resources, security) and of the injection version.
+	LabelInject = prefix + "inject"
+	// LabelRestore on a pod template asks for the restore init-container. Its value is the hash
+	// of the RestoreSession's UID; pods that carry it do not start without us (fail closed).
+	LabelRestore = prefix + "restore"
+	// LabelManaged on a Namespace sends its workloads through the workload hook.
+	LabelManaged = prefix + "managed"
+	// LabelRestoring on a Namespace closes it to unstamped pods of targets under restore.
+	LabelRestoring = prefix + "restoring"
+)
+
+// Labels on sessions and generated objects; the first two of a session are what the existing
+// Stash selects by.
+const (
+	LabelInvokerType     = prefix + "invoker-type"
+	LabelInvokerName     = prefix + "invoker-name"
+	LabelTargetKind      = prefix + "target-kind"
+	LabelTargetName      = prefix + "target-name"
+	LabelTargetNamespace = prefix + "target-namespace"
+	LabelRepository      = prefix + "repository-name"
+	LabelComponent       = "app.kubernetes.io/component"
+	LabelManagedBy       = "app.kubernetes.io/managed-by"
+	ManagedBy            = Group
+	ComponentBackup      = "stash-backup"
+	ComponentRestore     = "stash-restore"
+	ComponentWorker      = "stash-repository-worker"
+)
+
+// Annotations on generated objects.
+const (
+	// AnnotationExpandedFrom names the target whose annotation a Repository or
+	// BackupConfiguration was expanded from, as <kind>/<namespace>/<name>.
+	AnnotationExpandedFrom = prefix + "expanded-from"
+	// AnnotationExpandedBlueprint names the BackupBlueprint or BackupTemplate it came from.
+	AnnotationExpandedBlueprint = prefix + "expanded-blueprint"
+)
+
+// Names inside completed pods. The containers are Stash's own names (facts §4.3, §4.4).
+const (
+	ContainerSidecar = "stash"
+	ContainerRestore = "stash-init"
+	ContainerWorker  = "stash-worker"
+
+	VolumeTmp      = "stash-tmp-dir"
+	VolumeToken    = "stash-token"
+	VolumeCA       = "stash-ca"
+	MountTmp       = "/stash-tmp"
+	MountToken     = "/var/run/secrets/stash/token"
+	MountCA        = "/var/run/secrets/stash/ca"
+	ConfigMapCA    = "stash-ca"
+	ConfigMapCAKey = "ca.crt"
+	VolumeLocal    = "stash-local"
+
+	// TokenAudience is the audience of the projected token that agents show to the broker.
+	TokenAudience = Group
+	// TagSession is the prefix of the restic tag that ties a snapshot to its BackupSession.
+	TagSession = "stash-session="
+
+	DefaultHost = "host-0"
+)

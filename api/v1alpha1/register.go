@@ -1,0 +1,21 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-731df569/stash/api"
+)
+
+// GroupVersion is stash.appscode.com/v1alpha1.
+func GroupVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: api.Group, Version: "v1alpha1"}
+}
+
+// AddToScheme registers the kinds of this version.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion(), &Repository{}, &RepositoryList{})
+	metav1.AddToGroupVersion(s, GroupVersion())
+	return nil
+}

@@ -1,0 +1,289 @@
+package v1beta1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api"
+)
+
+// RestoreSession brings data back, once.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=restoresessions,singular=restoresession,shortName=restore,categories={stash,appscode,all}
+// +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=`.spec.repository.name`
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target.ref.name`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress`
+// +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.sessionDuration`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.reason`
+type RestoreSession struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// Spec says what is restored into what. It cannot be changed.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the spec of a RestoreSession cannot be changed: create another one",reason=FieldValueForbidden
+	// +optional
+	Spec RestoreSessionSpec `json:"spec,omitzero"`
+	// Status says how far it is.
+	// +optional
+	Status RestoreSessionStatus `json:"status,omitzero"`
+}
+
+// RestoreSessionList is a list of RestoreSessions.
+//
+// +kubebuilder:object:root=true
+type RestoreSessionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RestoreSession `json:"items"`
+}
+
+// RestoreSessionSpec says what is restored into what.
+type RestoreSessionSpec struct {
+	// Driver is Restic (default) or VolumeSnapshotter.
+	// +kubebuilder:validation:Enum=Restic;VolumeSnapshotter
+	// +kubebuilder:default=Restic
+	// +optional
+	Driver string `json:"driver,omitempty"`
+	// Repository that the snapshots come from.
+	// +optional
+	Repository KindRepositoryRef `json:"repository,omitzero"`
+	// Task names the Task of a restore by Job; empty for the volumes of a workload.
+	// +optional
+	Task TaskRef `json:"task,omitzero"`
+	// Target is what is restored.
+	// +optional
+	Target *RestoreTarget `json:"target,omitempty"`
+	// RuntimeSettings shape the pod and container that restore.
+	// +optional
+	RuntimeSettings RuntimeSettings `json:"runtimeSettings,omitzero"`
+	// TempDir shapes the volume that holds restic's cache.
+	// +optional
+	TempDir EmptyDirSettings `json:"tempDir,omitzero"`
+	// InterimVolumeTemplate is a claim for data on its way.
+	// +optional
+	InterimVolumeTemplate *PersistentVolumeClaimTemplate `json:"interimVolumeTemplate,omitempty"`
+	// Hooks run before and after the restore.
+	// +optional
+	Hooks *RestoreHooks `json:"hooks,omitempty"`
+	// TimeOut ends a restore that takes longer, for example 2h. Default: none.
+	// +optional
+	TimeOut *metav1.Duration `json:"timeOut,omitempty"`
+	// Rules is the deprecated place of target.rules.
+	// +optional
+	Rules []Rule `json:"rules,omitempty"`
+}
+
+// RestoreTarget is what is restored.
+type RestoreTarget struct {
+	// Alias is that of the backup: it replaces "host" in host names.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Alias string `json:"alias,omitempty"`
+	// Ref names the target.
+	// +optional
+	Ref TargetRef `json:"ref,omitzero"`
+	// VolumeMounts mount the target's volumes into the container that restores, at the paths of
+	// the backup.
+	// +optional
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+	// Replicas is the number of claims to create from each of volumeClaimTemplates.
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+	// VolumeClaimTemplates are claims that are created before the restore.
+	// +optional
+	VolumeClaimTemplates []PersistentVolumeClaimTemplate `json:"volumeClaimTemplates,omitempty"`
+	// Rules say which host gets what. The first whose targetHosts names the host holds, else the
+	// one without targetHosts.
+	// +optional
+	Rules []Rule `json:"rules,omitempty"`
+	// Args are further arguments of restic restore; only those of the documented list are accepted.
+	// +optional
+	Args []string `json:"args,omitempty"`
+
+	// Directories is the draft's form of one rule's paths.
+	// +optional
+	Directories []string `json:"directories,omitempty"`
+	// MountPath is the draft's way to mount a PersistentVolumeClaim.
+	// +optional
+	MountPath string `json:"mountPath,omitempty"`
+}
+
+// ExistingFiles says what becomes of files that are in the volume and not in the snapshot.
+//
+// +kubebuilder:validation:Enum=Keep;Delete
+type ExistingFiles string
+
+// Values of ExistingFiles.
+const (
+	ExistingFilesKeep   ExistingFiles = "Keep"
+	ExistingFilesDelete ExistingFiles = "Delete"
+)
+
+// Rule says what a set of hosts gets.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.snapshots) && self.snapshots.size() > 0 && has(self.paths) && self.paths.size() > 0)",message="snapshots and paths exclude each other: a snapshot already names its path",reason=FieldValueInvalid
+type Rule struct {
+	// TargetHosts are the hosts that the rule is for; empty: all that no other rule names.
+	// +optional
+	TargetHosts []string `json:"targetHosts,omitempty"`
+	// SourceHost is the host whose snapshots are restored. Default: the target host itself.
+	// +optional
+	SourceHost string `json:"sourceHost,omitempty"`
+	// Snapshots are restic IDs. Excludes paths.
+	// +optional
+	Snapshots []string `json:"snapshots,omitempty"`
+	// Paths are restored from their newest snapshots. Excludes snapshots.
+	// +optional
+	Paths []string `json:"paths,omitempty"`
+	// Include are restic's patterns of files to restore. Default: all.
+	// +optional
+	Include []string `json:"include,omitempty"`
+	// Exclude are restic's patterns of files not to restore.
+	// +optional
+	Exclude []string `json:"exclude,omitempty"`
+	// ExistingFiles says what becomes of files that the snapshot does not have: Keep (default) or
+	// Delete.
+	// +optional
+	ExistingFiles ExistingFiles `json:"existingFiles,omitempty"`
+	// Hosts is the draft's name of targetHosts.
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+}
+
+// RestorePhase is how far a restore is.
+//
+// +kubebuilder:validation:Enum=Pending;Running;Succeeded;Failed;Unknown;Invalid
+type RestorePhase string
+
+// Values of RestorePhase.
+const (
+	RestorePending   RestorePhase = "Pending"
+	RestoreRunning   RestorePhase = "Running"
+	RestoreSucceeded RestorePhase = "Succeeded"
+	RestoreFailed    RestorePhase = "Failed"
+	RestoreUnknown   RestorePhase = "Unknown"
+	RestoreInvalid   RestorePhase = "Invalid"
+)
+
+// RestoreSessionStatus is how far a restore is.
+type RestoreSessionStatus struct {
+	// Phase of the restore.
+	// +optional
+	Phase RestorePhase `json:"phase,omitempty"`
+	// Reason says in one sentence why the restore is in its phase.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// Progress is for people: percent and time left of a running restore.
+	// +optional
+	Progress string `json:"progress,omitempty"`
+	// TotalHosts is the number of hosts to restore.
+	// +optional
+	TotalHosts *int32 `json:"totalHosts,omitempty"`
+	// SessionDuration is the time from creation to end.
+	// +optional
+	SessionDuration string `json:"sessionDuration,omitempty"`
+	// SessionDeadline is creation plus timeOut.
+	// +optional
+	SessionDeadline *metav1.Time `json:"sessionDeadline,omitempty"`
+	// CompletionTime is when the restore ended.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// Stats are the results of hosts, one each.
+	// +optional
+	Stats []HostRestoreStats `json:"stats,omitempty"`
+	// Conditions: RepositoryFound, BackendSecretFound, ValidationPassed, RestoreTargetFound,
+	// SnapshotsPinned, StashInitContainerInjected, RestoreCompleted, DeadlineExceeded.
+	// +optional
+	Conditions []api.Condition `json:"conditions,omitempty"`
+	// ObservedGeneration is the metadata.generation that the status was set for.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Hash is the value of the restore label on the target's pods.
+	// +optional
+	Hash string `json:"hash,omitempty"`
+	// Pinned are the snapshots to restore, fixed before anything changes.
+	// +optional
+	Pinned []PinnedSnapshot `json:"pinned,omitempty"`
+	// Restored records what must never be restored again.
+	// +optional
+	Restored []RestoredHost `json:"restored,omitempty"`
+	// Assignments say which pod restores which host, while it does.
+	// +optional
+	Assignments []Assignment `json:"assignments,omitempty"`
+}
+
+// PinnedSnapshot is a snapshot chosen for a host.
+type PinnedSnapshot struct {
+	// Hostname that gets it.
+	Hostname string `json:"hostname"`
+	// ID is restic's full snapshot ID.
+	ID string `json:"id"`
+	// Path of the snapshot.
+	Path string `json:"path"`
+	// SourceHost that it was taken of.
+	// +optional
+	SourceHost string `json:"sourceHost,omitempty"`
+	// Time is when it was taken.
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+	// Rule is the index of the rule that chose it.
+	// +optional
+	Rule int32 `json:"rule,omitempty"`
+}
+
+// RestoredHost records a finished restore by what was written to.
+type RestoredHost struct {
+	// Hostname that was restored.
+	Hostname string `json:"hostname"`
+	// Pod that restored it.
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// PodUID is the pod's UID.
+	// +optional
+	PodUID string `json:"podUID,omitempty"`
+	// Claims are the UIDs of the PersistentVolumeClaims that were written to.
+	// +optional
+	Claims []string `json:"claims,omitempty"`
+	// Time is when it ended.
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+}
+
+// HostRestorePhase is the result of a host.
+//
+// +kubebuilder:validation:Enum=Succeeded;Failed;Running;Unknown
+type HostRestorePhase string
+
+// Values of HostRestorePhase.
+const (
+	HostRestoreSucceeded HostRestorePhase = "Succeeded"
+	HostRestoreFailed    HostRestorePhase = "Failed"
+	HostRestoreRunning   HostRestorePhase = "Running"
+	HostRestoreUnknown   HostRestorePhase = "Unknown"
+)
+
+// HostRestoreStats is the result of one host.
+type HostRestoreStats struct {
+	// Hostname that was restored.
+	// +optional
+	Hostname string `json:"hostname,omitempty"`
+	// Phase of the host.
+	// +optional
+	Phase HostRestorePhase `json:"phase,omitempty"`
+	// Duration of the host's restore.
+	// +optional
+	Duration string `json:"duration,omitempty"`
+	// Error of a failed restore.
+	// +optional
+	Error string `json:"error,omitempty"`
+	// Files restored.
+	// +optional
+	Files int64 `json:"files,omitempty"`
+	// Bytes restored.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+}

@@ -1,0 +1,274 @@
+// Package protocol is what the broker and its agents say to each other: JSON values, one a line,
+// both ways over one HTTP/2 request (POST /v1/agent). The agent opens the stream with its projected
+// ServiceAccount token as bearer token, says Hello and keeps the stream open; the broker sends Tasks
+// down, the agent sends Progress and Results up and repeats a Result after every reconnect until it
+// is acknowledged. Nothing here imports Kubernetes: the agent stays small.
+package protocol
+
+import (
+	"time"
+
+	"github.com/seed-731df569/stash/restic"
+)
+
+// Version of the protocol. A broker answers an agent of another version in that agent's version or
+// refuses it with a sentence that names both.
+const Version = 1
+
+// Path of the stream.
+const Path = "/v1/agent"
+
+// Up is a line from an agent; exactly one field is set.
+type Up struct {
+	Hello    *Hello    `json:"hello,omitempty"`
+	Accept   *Accept   `json:"accept,omitempty"`
+	Progress *Progress `json:"progress,omitempty"`
+	Result   *Result   `json:"result,omitempty"`
+	// Alive is sent every HeartbeatInterval.
+	Alive bool `json:"alive,omitempty"`
+}
+
+// Down is a line from the broker; exactly one field is set.
+type Down struct {
+	Task *Task `json:"task,omitempty"`
+	// Cancel is the ID of a task to stop; its Result still follows.
+	Cancel string `json:"cancel,omitempty"`
+	// Ack is the ID of a task whose Result is stored; the agent forgets it.
+	Ack string `json:"ack,omitempty"`
+	// Alive answers the agent's.
+	Alive bool `json:"alive,omitempty"`
+	// Wait says, for the log of a waiting init-container, why there is no work yet.
+	Wait string `json:"wait,omitempty"`
+	// Finish tells an init-container that nothing is to be done (any more): it exits 0. A worker
+	// exits too.
+	Finish bool `json:"finish,omitempty"`
+	// Refuse tells the agent why it gets no work; it exits non-zero (init-container) or tries again
+	// later (sidecar, worker).
+	Refuse string `json:"refuse,omitempty"`
+}
+
+// HeartbeatInterval is the time between two Alive lines; three missed ones end a stream.
+const HeartbeatInterval = 10 * time.Second
+
+// Role is what an agent is there for.
+type Role string
+
+// Roles of agents.
+const (
+	RoleSidecar Role = "sidecar" // container "stash": backups
+	RoleInit    Role = "init"    // container "stash-init": one restore
+	RoleWorker  Role = "worker"  // repository worker Job
+)
+
+// Hello introduces an agent. Who it is comes from its token, not from here.
+type Hello struct {
+	Version int    `json:"version"`
+	Role    Role   `json:"role"`
+	Build   string `json:"build"`
+	// Running are the IDs of tasks that are being worked on or whose Results are not acknowledged.
+	Running []string `json:"running,omitempty"`
+	// Mounted are, for a worker, the local backend's mount path, if any.
+	Mounted string `json:"mounted,omitempty"`
+}
+
+// Accept says that the agent has taken a task and starts it.
+type Accept struct {
+	ID string `json:"id"`
+}
+
+// Task is one piece of work; exactly one of Backup, Restore and Maintain is set.
+type Task struct {
+	// ID is that of the assignment (BackupSession, RestoreSession) or of the Repository's work.
+	ID         string            `json:"id"`
+	Repository restic.Repository `json:"repository"`
+	// Cache holds the limits of restic's cache.
+	Cache    Cache     `json:"cache"`
+	Backup   *Backup   `json:"backup,omitempty"`
+	Restore  *Restore  `json:"restore,omitempty"`
+	Maintain *Maintain `json:"maintain,omitempty"`
+	// Deadline ends the task; zero: none.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// Nice and IONice are the priorities that restic runs with.
+	Nice   *int    `json:"nice,omitempty"`
+	IONice *IONice `json:"ionice,omitempty"`
+}
+
+// Cache says where restic may keep its cache.
+type Cache struct {
+	Disabled bool `json:"disabled,omitempty"`
+	// LimitBytes of the cache directory; 0: no limit.
+	LimitBytes int64 `json:"limitBytes,omitempty"`
+}
+
+// IONice is ionice(1).
+type IONice struct {
+	Class int `json:"class,omitempty"`
+	Level int `json:"level,omitempty"`
+}
+
+// Backup backs up the paths of one host, one snapshot each.
+type Backup struct {
+	Host    string   `json:"host"`
+	Paths   []string `json:"paths"`
+	Exclude []string `json:"exclude,omitempty"`
+	Args    []string `json:"args,omitempty"`
+	Tags    []string `json:"tags"`
+}
+
+// Restore restores snapshots of one host.
+type Restore struct {
+	Host      string            `json:"host"`
+	Snapshots []RestoreSnapshot `json:"snapshots"`
+	Args      []string          `json:"args,omitempty"`
+}
+
+// RestoreSnapshot is one snapshot and the path in it that is restored to the same path here.
+type RestoreSnapshot struct {
+	ID      string   `json:"id"`
+	Path    string   `json:"path"`
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	// Delete removes files that the snapshot does not have.
+	Delete bool `json:"delete,omitempty"`
+}
+
+// Operation of a repository worker; the values are those of v1alpha1.RepositoryOperation.
+type Operation string
+
+// Operations.
+const (
+	OpProbe  Operation = "Probe"  // does the repository exist, does the key fit
+	OpInit   Operation = "Init"   // create it
+	OpForget Operation = "Forget" // apply a retention policy, prune when asked, then as List
+	OpPrune  Operation = "Prune"  // prune, then as List
+	OpCheck  Operation = "Check"  // restic check
+	OpList   Operation = "List"   // snapshots and statistics
+	OpFind   Operation = "Find"   // snapshots that match Queries
+	OpUnlock Operation = "Unlock" // remove locks if all of them are of DeadHosts
+)
+
+// Maintain is work of a repository worker.
+type Maintain struct {
+	Operation Operation `json:"operation"`
+	Forget    *Forget   `json:"forget,omitempty"`
+	Queries   []Query   `json:"queries,omitempty"`
+	// DeadHosts are names of pods of ours that are known dead: restic's locks carry them as hostname.
+	DeadHosts []string `json:"deadHosts,omitempty"`
+}
+
+// Forget is a retention policy and what it is applied to.
+type Forget struct {
+	Policy restic.ForgetPolicy `json:"policy"`
+	// Groups are the host and path pairs of the target; each is a group of its own.
+	Groups []Group `json:"groups"`
+	// Protect are IDs that are kept whatever the policy says.
+	Protect []string `json:"protect,omitempty"`
+	Prune   bool     `json:"prune,omitempty"`
+	DryRun  bool     `json:"dryRun,omitempty"`
+}
+
+// Group is the snapshots of one path of one host. An empty path stands for all paths of the host.
+type Group struct {
+	Host string `json:"host"`
+	Path string `json:"path,omitempty"`
+}
+
+// Query selects snapshots; conditions are joined by and, empty ones hold.
+type Query struct {
+	Host string   `json:"host,omitempty"`
+	Path string   `json:"path,omitempty"`
+	Tag  string   `json:"tag,omitempty"`
+	IDs  []string `json:"ids,omitempty"` // full IDs or prefixes
+	// Latest returns only the newest match of each host and path.
+	Latest bool `json:"latest,omitempty"`
+}
+
+// Progress is how far restic is.
+type Progress struct {
+	ID          string  `json:"id"`
+	Percent     float64 `json:"percent"`
+	BytesDone   int64   `json:"bytesDone"`
+	TotalBytes  int64   `json:"totalBytes"`
+	FilesDone   int64   `json:"filesDone"`
+	TotalFiles  int64   `json:"totalFiles"`
+	SecondsLeft int64   `json:"secondsLeft"`
+	Path        string  `json:"path,omitempty"`
+}
+
+// Reason classifies the error of a Result; the values are stable.
+type Reason string
+
+// Reasons.
+const (
+	ReasonNoRepository  Reason = "RepositoryNotFound" // restic's exit code 10
+	ReasonLocked        Reason = "RepositoryLocked"   // 11
+	ReasonWrongPassword Reason = "WrongPassword"      // 12
+	ReasonUnreachable   Reason = "BackendUnreachable"
+	ReasonAccessDenied  Reason = "BackendAccessDenied"
+	ReasonNoBucket      Reason = "BucketNotFound"
+	ReasonDeadline      Reason = "DeadlineExceeded"
+	ReasonCanceled      Reason = "Canceled"
+	ReasonPathMissing   Reason = "PathNotFound"
+	ReasonNoSnapshot    Reason = "SnapshotNotFound"
+	ReasonOwnership     Reason = "OwnershipNotRestored"
+	ReasonOther         Reason = "ResticFailed"
+)
+
+// Result ends a task. Error is empty on success; it never holds a secret.
+type Result struct {
+	ID       string        `json:"id"`
+	Error    string        `json:"error,omitempty"`
+	Reason   Reason        `json:"reason,omitempty"`
+	Started  time.Time     `json:"started"`
+	Finished time.Time     `json:"finished"`
+	Duration time.Duration `json:"duration"`
+
+	// Backups has one entry for each path that got a snapshot, also where Error is set.
+	Backups []PathBackup `json:"backups,omitempty"`
+	// Restored counts what a restore wrote.
+	Restored *Restored `json:"restored,omitempty"`
+	// Maintained is what an operation found.
+	Maintained *Maintained `json:"maintained,omitempty"`
+}
+
+// PathBackup is the snapshot of one path.
+type PathBackup struct {
+	Path    string               `json:"path"`
+	Summary restic.BackupSummary `json:"summary"`
+	// Unreadable are files that are missing from the snapshot, at most 20; UnreadableCount counts all.
+	Unreadable      []string `json:"unreadable,omitempty"`
+	UnreadableCount int      `json:"unreadableCount,omitempty"`
+}
+
+// Restored counts what a restore wrote.
+type Restored struct {
+	Files   int64 `json:"files"`
+	Bytes   int64 `json:"bytes"`
+	Skipped int64 `json:"skipped"`
+	Deleted int64 `json:"deleted"`
+	// AlreadyDone tells that the pod had recorded this restore as complete before.
+	AlreadyDone bool `json:"alreadyDone,omitempty"`
+}
+
+// Maintained is what an operation of a worker found.
+type Maintained struct {
+	// Exists is the answer to Probe.
+	Exists *bool `json:"exists,omitempty"`
+	// RepositoryID and FormatVersion are those of restic's config (Probe, Init).
+	RepositoryID  string `json:"repositoryID,omitempty"`
+	FormatVersion int    `json:"formatVersion,omitempty"`
+	// Snapshots are the newest 50 (List, Forget, Prune) or all matches (Find).
+	Snapshots     []restic.Snapshot `json:"snapshots,omitempty"`
+	SnapshotCount int               `json:"snapshotCount,omitempty"`
+	TotalSize     int64             `json:"totalSize,omitempty"`
+	Removed       int               `json:"removed,omitempty"`
+	// Protected are IDs that the policy would have removed and that were kept.
+	Protected []string `json:"protected,omitempty"`
+	Pruned    bool     `json:"pruned,omitempty"`
+	// Healthy is the answer to Check; false with Error empty means damage, listed in Faults.
+	Healthy *bool    `json:"healthy,omitempty"`
+	Faults  []string `json:"faults,omitempty"`
+	// Locks that are held, and whether they were removed (Unlock).
+	Locks    []restic.Lock `json:"locks,omitempty"`
+	Unlocked bool          `json:"unlocked,omitempty"`
+}
