@@ -163,6 +163,29 @@ type RepositoryStatus struct {
 	// Work is the operation that the repository's worker does now.
 	// +optional
 	Work *RepositoryWork `json:"work,omitempty"`
+	// NextAttempt is when a failed operation is tried again.
+	// +optional
+	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
+	// Failures counts failed operations in a row.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// Holders are the last pods that were given credentials for this repository, at most 50: locks
+	// that bear their names are removed once they are known dead.
+	// +optional
+	Holders []Holder `json:"holders,omitempty"`
+	// Locks are the names of the hosts whose locks kept the last operation waiting.
+	// +optional
+	Locks []string `json:"locks,omitempty"`
+}
+
+// Holder is a pod that was given credentials for a repository.
+type Holder struct {
+	// Namespace of the pod.
+	Namespace string `json:"namespace"`
+	// Pod is its name, and the hostname in restic's locks.
+	Pod string `json:"pod"`
+	// UID of the pod.
+	UID string `json:"uid"`
 }
 
 // Snapshot is one restic snapshot.

@@ -213,6 +213,20 @@ type BackupTargetStatus struct {
 	// Assignments say which pod backs up which host, while it does.
 	// +optional
 	Assignments []Assignment `json:"assignments,omitempty"`
+	// Released counts, for each host that was taken from a pod, the attempts so far.
+	// +optional
+	Released []ReleasedHost `json:"released,omitempty"`
+}
+
+// ReleasedHost counts the attempts of a host that was taken from its pod.
+type ReleasedHost struct {
+	// Hostname of the host.
+	Hostname string `json:"hostname"`
+	// Attempts so far.
+	Attempts int32 `json:"attempts"`
+	// Message says why the last attempt was given up.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // Assignment gives the work of one host to one pod.
@@ -243,6 +257,15 @@ type Assignment struct {
 	// Progress of restic.
 	// +optional
 	Progress *Progress `json:"progress,omitempty"`
+	// Lost is when the pod was given up; its result is looked for in the repository.
+	// +optional
+	Lost *metav1.Time `json:"lost,omitempty"`
+	// Searched tells that the repository was searched for the result of a lost pod.
+	// +optional
+	Searched bool `json:"searched,omitempty"`
+	// Cancelled tells that the agent was told to stop.
+	// +optional
+	Cancelled bool `json:"cancelled,omitempty"`
 }
 
 // Progress is how far restic is.

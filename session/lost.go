@@ -1,0 +1,97 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// lost finds agents that will not answer any more. Before their host is tried again or failed, the
+// repository is searched for what they may have finished.
+func lost(o *Backup, now time.Time) (Action, bool) {
+	for _, a := range o.target().Assignments {
+		if o.stat(a.Hostname) != nil {
+			continue
+		}
+		if a.Lost != nil {
+			if act, ok := o.searched(a, now); ok {
+				return act, true
+			}
+			continue
+		}
+		if why := o.whyLost(a, now); why != "" {
+			if a.Acknowledged == nil && o.otherPod(a) {
+				return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: why}, true
+			}
+			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: why}, true
+		}
+		if p := a.Progress; p != nil && !a.Cancelled && now.Sub(later(p.Time.Time, o.LeaderSince)) > o.Limits.Progress {
+			return Action{
+				Kind: KindCancel, Assignment: a.ID, Host: a.Hostname,
+				Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress),
+			}, true
+		}
+	}
+	return Action{}, false
+}
+
+// searched decides what follows on the search for a lost result that found nothing; a found one
+// shows as the host's result.
+func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
+	if !a.Searched && now.Sub(a.Lost.Time) < o.Limits.Search {
+		return Action{}, false
+	}
+	if a.Attempt < o.Limits.Attempts && o.otherPod(a) && !a.Cancelled {
+		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: "trying another pod"}, true
+	}
+	if !a.Cancelled && a.Attempt < o.Limits.Attempts && now.Sub(a.Lost.Time) < o.Limits.Pods {
+		return Action{}, false // a replacement may still come up
+	}
+	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and left no complete snapshot", a.Pod, a.Node)), true
+}
+
+func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
+	p, known := o.Pods[a.PodUID]
+	switch {
+	case !known || p.Dead:
+		return fmt.Sprintf("pod %q has ended", a.Pod)
+	case a.Acknowledged == nil && now.Sub(later(a.StartTime.Time, o.LeaderSince)) > o.Limits.Accept:
+		return fmt.Sprintf("the agent in pod %q never took the work: it is not connected to Stash", a.Pod)
+	case a.Acknowledged != nil && now.Sub(later(seen(a), o.LeaderSince)) > o.Limits.Heartbeat:
+		return fmt.Sprintf("the agent in pod %q on node %q was not heard of for %s", a.Pod, a.Node, o.Limits.Heartbeat)
+	}
+	return ""
+}
+
+// otherPod tells whether a living pod other than that of a can do a's host.
+func (o *Backup) otherPod(a v1beta1.Assignment) bool {
+	for _, p := range o.host(a.Hostname).Pods {
+		if p.UID != a.PodUID && p.Agent && !p.Dead {
+			return true
+		}
+	}
+	return false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// seen is when the agent of a was last heard of.
+func seen(a v1beta1.Assignment) time.Time {
+	t := a.StartTime.Time
+	if a.Acknowledged != nil {
+		t = later(t, a.Acknowledged.Time)
+	}
+	if a.LastSeen != nil {
+		t = later(t, a.LastSeen.Time)
+	}
+	if a.Progress != nil {
+		t = later(t, a.Progress.Time.Time)
+	}
+	return t
+}

@@ -1,0 +1,121 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// Pod is a pod as far as sessions care.
+type Pod struct {
+	Name string
+	UID  string
+	Node string
+	// Created is its creation time.
+	Created time.Time
+	// Ready tells that the application in it is ready.
+	Ready bool
+	// Agent tells that our container in it runs.
+	Agent bool
+	// Injected tells that it has our container.
+	Injected bool
+	// Dead tells that its processes are known to have ended: the object is gone or terminal.
+	Dead bool
+	// Claims are the UIDs of its PersistentVolumeClaims that the session's mounts use.
+	Claims []string
+	// Shared tells that a claim of it is mounted by another living pod that is not to restore it.
+	Shared string
+	// Stamp is the value of its restore label.
+	Stamp string
+}
+
+// Host is a name under which snapshots are stored, and the pods that can do its work, best first.
+type Host struct {
+	Name string
+	Pods []Pod
+}
+
+// Backup is what is observed of a BackupSession.
+type Backup struct {
+	Session *v1beta1.BackupSession
+	// Invoker is nil when it is gone.
+	Invoker *v1beta1.BackupConfiguration
+	// Repository is nil when it is gone.
+	Repository *v1alpha1.Repository
+	// Initialized tells that the repository exists in its backend.
+	Initialized bool
+	// NotReady says why the invoker cannot run at all; empty: it can.
+	NotReady string
+	// Hosts of the target; empty when it has no pods.
+	Hosts []Host
+	// Others is the name of an unfinished session of the same target that goes first.
+	Others string
+	// Restoring is the name of a RestoreSession that holds the target.
+	Restoring string
+	// Exclusive names the operation that holds the repository's location.
+	Exclusive string
+	// Pods are the pods of assignments, by UID; one that is absent is dead.
+	Pods map[string]Pod
+	// LeaderSince is when this process began to observe: silence before it proves nothing.
+	LeaderSince time.Time
+	Limits      Limits
+}
+
+// target returns the session's target status, or an empty one.
+func (o *Backup) target() v1beta1.BackupTargetStatus {
+	if len(o.Session.Status.Targets) == 0 {
+		return v1beta1.BackupTargetStatus{}
+	}
+	return o.Session.Status.Targets[0]
+}
+
+// hosts returns the names of the hosts to back up: those decided when the session began to run.
+func (o *Backup) stat(host string) *v1beta1.HostBackupStats {
+	t := o.target()
+	for i := range t.Stats {
+		if t.Stats[i].Hostname == host {
+			return &t.Stats[i]
+		}
+	}
+	return nil
+}
+
+func (o *Backup) assignment(host string) *v1beta1.Assignment {
+	t := o.target()
+	for i := range t.Assignments {
+		if t.Assignments[i].Hostname == host {
+			return &t.Assignments[i]
+		}
+	}
+	return nil
+}
+
+func (o *Backup) host(name string) Host {
+	for _, h := range o.Hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	return Host{Name: name}
+}
+
+// Finished tells whether a backup's phase is final.
+func Finished(p v1beta1.BackupSessionPhase) bool {
+	switch p {
+	case v1beta1.BackupSessionSucceeded, v1beta1.BackupSessionFailed, v1beta1.BackupSessionSkipped, "Succeed":
+		return true
+	case v1beta1.BackupSessionPending, v1beta1.BackupSessionRunning, v1beta1.BackupSessionUnknown:
+	}
+	return false
+}
+
+// RestoreFinished tells whether a restore's phase is final.
+func RestoreFinished(p v1beta1.RestorePhase) bool {
+	switch p {
+	case v1beta1.RestoreSucceeded, v1beta1.RestoreFailed, v1beta1.RestoreInvalid:
+		return true
+	case v1beta1.RestorePending, v1beta1.RestoreRunning, v1beta1.RestoreUnknown:
+	}
+	return false
+}

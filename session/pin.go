@@ -1,0 +1,186 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// Found is a snapshot that the repository's worker found.
+type Found struct {
+	ID    string
+	Host  string
+	Paths []string
+	Time  time.Time
+}
+
+// RuleFor returns the rule that holds for a host: the first that names it, else the one that names
+// none. The index is -1 where there is neither.
+func RuleFor(rules []v1beta1.Rule, host string) (v1beta1.Rule, int) {
+	for i, r := range rules {
+		if slices.Contains(r.TargetHosts, host) {
+			return r, i
+		}
+	}
+	for i, r := range rules {
+		if len(r.TargetHosts) == 0 {
+			return r, i
+		}
+	}
+	return v1beta1.Rule{}, -1
+}
+
+// Pin chooses the snapshots of every host, or says why it cannot: a restore that would bring
+// nothing back for one of its hosts is refused as a whole before anything changes.
+func Pin(rules []v1beta1.Rule, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+	var out []v1beta1.PinnedSnapshot
+	for _, host := range hosts {
+		rule, i := RuleFor(rules, host)
+		if i < 0 {
+			return nil, fmt.Errorf("no rule is for host %q: add it to targetHosts of one, or add a rule without targetHosts", host)
+		}
+		source := rule.SourceHost
+		if source == "" {
+			source = host
+		}
+		pins, err := pinHost(rule, i, source, found)
+		if err != nil {
+			return nil, fmt.Errorf("rule %d for host %q: %w", i, host, err)
+		}
+		for _, p := range pins {
+			p.Hostname = host
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+	if len(rule.Snapshots) > 0 {
+		return pinIDs(rule.Snapshots, index, source, found)
+	}
+	newest := newestByPath(source, found)
+	paths := rule.Paths
+	if len(paths) == 0 {
+		for p := range newest {
+			paths = append(paths, p)
+		}
+		slices.Sort(paths)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("the repository holds no snapshot of host %q; it has %s", source, hostsOf(found))
+	}
+	var out []v1beta1.PinnedSnapshot
+	for _, p := range paths {
+		f, ok := covering(newest, p)
+		if !ok {
+			return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", p, source, pathsOf(newest, found))
+		}
+		out = append(out, pinned(f, p, source, index))
+	}
+	return out, nil
+}
+
+// pinIDs pins snapshots by ID or by "latest", which stands for the newest of each path.
+func pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+	var out []v1beta1.PinnedSnapshot
+	for _, id := range ids {
+		if id == "latest" {
+			latest, err := pinHost(v1beta1.Rule{}, index, source, found)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, latest...)
+			continue
+		}
+		var match []Found
+		for _, f := range found {
+			if strings.HasPrefix(f.ID, id) && !slices.ContainsFunc(match, func(m Found) bool { return m.ID == f.ID }) {
+				match = append(match, f)
+			}
+		}
+		switch len(match) {
+		case 0:
+			return nil, fmt.Errorf("the repository holds no snapshot %q", id)
+		case 1:
+			for _, p := range match[0].Paths {
+				out = append(out, pinned(match[0], p, match[0].Host, index))
+			}
+		default:
+			return nil, fmt.Errorf("%d snapshots begin with %q: write more of the ID", len(match), id)
+		}
+	}
+	return out, nil
+}
+
+func pinned(f Found, path, source string, index int) v1beta1.PinnedSnapshot {
+	return v1beta1.PinnedSnapshot{ID: f.ID, Path: path, SourceHost: source, Time: metav1.NewTime(f.Time), Rule: int32(index)} //nolint:gosec // an index of a list in an object
+}
+
+func newestByPath(source string, found []Found) map[string]Found {
+	newest := map[string]Found{}
+	for _, f := range found {
+		if f.Host != source {
+			continue
+		}
+		for _, p := range f.Paths {
+			if old, ok := newest[p]; !ok || f.Time.After(old.Time) {
+				newest[p] = f
+			}
+		}
+	}
+	return newest
+}
+
+// covering returns the snapshot of the path itself or of the nearest directory above it.
+func covering(newest map[string]Found, path string) (Found, bool) {
+	for p := strings.TrimRight(path, "/"); p != ""; {
+		if f, ok := newest[p]; ok {
+			return f, true
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			break
+		}
+		p = p[:i]
+	}
+	f, ok := newest["/"]
+	return f, ok
+}
+
+func hostsOf(found []Found) string {
+	var hosts []string
+	for _, f := range found {
+		if !slices.Contains(hosts, f.Host) {
+			hosts = append(hosts, f.Host)
+		}
+	}
+	return list("hosts", hosts)
+}
+
+func pathsOf(newest map[string]Found, found []Found) string {
+	var paths []string
+	for p := range newest {
+		paths = append(paths, p)
+	}
+	if len(paths) == 0 {
+		return hostsOf(found)
+	}
+	return list("paths", paths)
+}
+
+func list(what string, names []string) string {
+	if len(names) == 0 {
+		return "none at all"
+	}
+	slices.Sort(names)
+	if len(names) > 10 {
+		names = append(names[:10], "…")
+	}
+	return what + " " + strings.Join(names, ", ")
+}

@@ -1,0 +1,185 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+type restoreStep func(o *Restore, now time.Time) (Action, bool)
+
+// NextRestore returns what a RestoreSession needs next.
+func NextRestore(o *Restore, now time.Time) Action {
+	for _, s := range []restoreStep{
+		restoreOver,
+		restoreDeadline,
+		restoreReady,
+		pin,
+		restoreTurn,
+		closeNamespace,
+		restoreLost,
+		clearPods,
+		assignRestore,
+		finishRestore,
+	} {
+		if a, ok := s(o, now); ok {
+			return a
+		}
+	}
+	return Wait("", 10*time.Second)
+}
+
+func restoreOver(o *Restore, _ time.Time) (Action, bool) {
+	if RestoreFinished(o.Session.Status.Phase) {
+		return None(), true
+	}
+	if o.Invalid != "" {
+		return Fail("ResourceValidationFailed", o.Invalid), true
+	}
+	return Action{}, false
+}
+
+// restoreDeadline ends a restore that takes longer than its timeOut.
+func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
+	d := o.Session.Spec.TimeOut
+	if d == nil {
+		return Action{}, false
+	}
+	end := o.Session.CreationTimestamp.Add(d.Duration)
+	if now.Before(end) {
+		return Action{}, false
+	}
+	message := fmt.Sprintf("did not complete within its timeOut of %s", d.Duration)
+	for _, a := range o.Session.Status.Assignments {
+		if a.Lost != nil {
+			continue
+		}
+		if !a.Cancelled {
+			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: message}, true
+		}
+		if left := end.Add(o.Limits.DeadlineGrace).Sub(now); left > 0 {
+			return Wait("waiting for agents to stop", left), true
+		}
+	}
+	return Fail("DeadlineExceeded", message), true
+}
+
+// restoreReady waits for the target and the repository.
+func restoreReady(o *Restore, now time.Time) (Action, bool) {
+	if o.Repository == nil {
+		if now.After(o.Session.CreationTimestamp.Add(o.Limits.Repository)) {
+			return Fail("RepositoryNotAvailable", fmt.Sprintf("Repository %q does not exist", o.Session.Spec.Repository.Name)), true
+		}
+		return Wait(fmt.Sprintf("waiting for Repository %q, which does not exist", o.Session.Spec.Repository.Name), 5*time.Second), true
+	}
+	if api.IsTrue(o.Session.Status.Conditions, api.SnapshotsPinned) {
+		return Action{}, false
+	}
+	if !o.TargetFound {
+		return Wait("waiting for the target, which does not exist yet", 30*time.Second), true
+	}
+	name := fmt.Sprintf("Repository \"%s/%s\"", o.Repository.Namespace, o.Repository.Name)
+	if api.IsFalse(o.Repository.Status.Conditions, api.BackendReachable) {
+		c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable)
+		// What was seen before this session proves nothing about now.
+		if o.Repository.Status.LastProbeTime != nil && o.Repository.Status.LastProbeTime.After(o.Session.CreationTimestamp.Time) {
+			return Fail(c.Reason, name+" cannot be read: "+c.Message), true
+		}
+	}
+	if !o.Initialized {
+		probed := o.Repository.Status.LastProbeTime
+		if probed != nil && probed.After(o.Session.CreationTimestamp.Time) || now.After(o.Session.CreationTimestamp.Add(o.Limits.Repository)) {
+			return Fail("BackendRepositoryNotFound", name+" holds no restic repository: there is nothing to restore"), true
+		}
+		return Wait("waiting for "+name+" to be checked", 2*time.Second), true
+	}
+	return Action{}, false
+}
+
+// pin asks for the snapshots to be chosen; the choice shows in the status.
+func pin(o *Restore, _ time.Time) (Action, bool) {
+	c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned)
+	if c != nil && c.Status == metav1.ConditionTrue {
+		return Action{}, false
+	}
+	if c != nil && c.Status == metav1.ConditionFalse {
+		return Fail(c.Reason, c.Message), true
+	}
+	return Action{Kind: KindPin, Message: "choosing snapshots", After: 2 * time.Second}, true
+}
+
+// restoreTurn waits for what is under way on the target.
+func restoreTurn(o *Restore, _ time.Time) (Action, bool) {
+	if len(o.Session.Status.Assignments) > 0 || len(o.Session.Status.Restored) > 0 {
+		return Action{}, false
+	}
+	switch {
+	case o.Other != "":
+		return Wait(fmt.Sprintf("waiting for RestoreSession %q of the same target", o.Other), 5*time.Second), true
+	case o.Backups != "":
+		return Wait(fmt.Sprintf("waiting for BackupSession %q to end", o.Backups), 2*time.Second), true
+	case o.Exclusive != "":
+		return Wait("waiting for "+o.Exclusive+" to end in the repository", 2*time.Second), true
+	}
+	return Action{}, false
+}
+
+// closeNamespace closes the namespace, then stamps the workload.
+func closeNamespace(o *Restore, _ time.Time) (Action, bool) {
+	switch {
+	case !o.Closed:
+		return Action{Kind: KindClose, Message: "closing the namespace to pods of the target that are not restored", After: time.Second}, true
+	case !o.TargetFound:
+		return Wait("waiting for the target, which does not exist yet", 10*time.Second), true
+	case !o.Stamped:
+		return Action{Kind: KindStamp, Message: "asking for pods with the restore init-container"}, true
+	}
+	return Action{}, false
+}
+
+// clearPods removes pods that would write while others restore.
+func clearPods(o *Restore, _ time.Time) (Action, bool) {
+	if len(o.OldPods) == 0 {
+		return Action{}, false
+	}
+	return Action{Kind: KindDeletePods, Pods: o.OldPods, Message: "deleting pods of the target that run without a restore", After: time.Second}, true
+}
+
+// finishRestore ends a restore whose hosts all have results.
+func finishRestore(o *Restore, _ time.Time) (Action, bool) {
+	var ok, bad int
+	var why string
+	for _, h := range o.HostNames {
+		s := o.stat(h)
+		switch {
+		case s == nil || s.Phase == v1beta1.HostRestoreRunning:
+		case s.Phase == v1beta1.HostRestoreFailed:
+			bad++
+			why = h + ": " + s.Error
+		default:
+			ok++
+		}
+	}
+	if bad > 0 {
+		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", bad, len(o.HostNames), why)), true
+	}
+	if len(o.HostNames) == 0 || ok < len(o.HostNames) || o.restoring() {
+		return Wait(fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames)), 5*time.Second), true
+	}
+	return Action{Kind: KindFinish}, true
+}
+
+// restoring tells whether a pod still works: a Deployment has one host, but each of its pods may
+// have volumes of its own.
+func (o *Restore) restoring() bool {
+	for _, a := range o.Session.Status.Assignments {
+		if a.Lost == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// assignRestore gives each waiting init-container its host, but never while another living pod
+// mounts the same volumes, and never for a volume that was restored before.
+func assignRestore(o *Restore, now time.Time) (Action, bool) {
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			if p.Dead || !p.Agent || o.assigned(p.UID) != nil {
+				continue
+			}
+			if o.restoredTo(p) {
+				continue // the broker lets it pass
+			}
+			if !o.pinned(h.Name) {
+				return FailHost(h.Name, fmt.Sprintf("no snapshot was chosen for host %q when the restore began: it did not exist then", h.Name)), true
+			}
+			if p.Shared != "" {
+				return Wait(fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared), 2*time.Second), true
+			}
+			if other := o.writing(p); other != "" {
+				continue
+			}
+			attempt := o.attempt(h.Name)
+			return Action{Kind: KindAssign, Assignments: []v1beta1.Assignment{{
+				ID:       fmt.Sprintf("%s/%s/%s/%d", o.Session.UID, h.Name, p.UID, attempt),
+				Hostname: h.Name, Pod: p.Name, PodUID: p.UID, Node: p.Node,
+				Attempt: attempt, StartTime: metav1.NewTime(now),
+			}}}, true
+		}
+	}
+	return Action{}, false
+}
+
+// writing names the pod that is restoring a volume that p mounts too.
+func (o *Restore) writing(p Pod) string {
+	for _, a := range o.Session.Status.Assignments {
+		if a.Lost != nil || a.PodUID == p.UID {
+			continue
+		}
+		other := o.Pods[a.PodUID]
+		for _, c := range other.Claims {
+			for _, d := range p.Claims {
+				if c == d {
+					return a.Pod
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func (o *Restore) attempt(host string) int32 {
+	var n int32
+	for _, a := range o.Session.Status.Assignments {
+		if a.Hostname == host && a.Attempt > n {
+			n = a.Attempt
+		}
+	}
+	return n + 1
+}
+
+func (o *Restore) pinned(host string) bool {
+	for _, p := range o.Session.Status.Pinned {
+		if p.Hostname == host {
+			return true
+		}
+	}
+	return false
+}
+
+// restoreLost takes the work from agents that are gone. A restore is repeatable, so another pod may
+// begin anew once the old one cannot write any more: that is when its pod is dead, not when it is
+// silent.
+func restoreLost(o *Restore, now time.Time) (Action, bool) {
+	for _, a := range o.Session.Status.Assignments {
+		if a.Lost != nil {
+			continue
+		}
+		p, known := o.Pods[a.PodUID]
+		if !known || p.Dead {
+			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("pod %q ended in the middle of the restore", a.Pod)}, true
+		}
+		if a.Acknowledged == nil && now.Sub(later(a.StartTime.Time, o.LeaderSince)) > o.Limits.Accept {
+			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q never took the work", a.Pod)}, true
+		}
+		silent := now.Sub(later(seen(a), o.LeaderSince))
+		if a.Acknowledged != nil && silent > o.Limits.Heartbeat && !p.Agent {
+			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q was not heard of for %s", a.Pod, o.Limits.Heartbeat)}, true
+		}
+		if a.Progress != nil && !a.Cancelled && now.Sub(later(a.Progress.Time.Time, o.LeaderSince)) > o.Limits.Progress && silent < o.Limits.Heartbeat {
+			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress)}, true
+		}
+	}
+	return Action{}, false
+}

@@ -1,0 +1,89 @@
+package session
+
+import (
+	"time"
+
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// Restore is what is observed of a RestoreSession.
+type Restore struct {
+	Session *v1beta1.RestoreSession
+	// Invalid says why the session can never run; empty: it can.
+	Invalid string
+	// Repository is nil when it is gone.
+	Repository *v1alpha1.Repository
+	// Initialized tells that the repository exists in its backend.
+	Initialized bool
+	// TargetFound tells that the workload exists.
+	TargetFound bool
+	// HostNames are the hosts of the target.
+	HostNames []string
+	// Backups is the name of a running BackupSession of the target.
+	Backups string
+	// Other is the name of another unfinished RestoreSession of the target that goes first.
+	Other string
+	// Exclusive names the operation that holds the repository's location.
+	Exclusive string
+	// Closed tells that the namespace is closed: a probe of the hook was refused.
+	Closed bool
+	// Stamped tells that the workload's template has this session's restore label.
+	Stamped bool
+	// OldPods are living pods of the target without this session's restore label.
+	OldPods []Pod
+	// Hosts are the target's stamped pods, by host.
+	Hosts []Host
+	// Pods are the pods of assignments, by UID; one that is absent is dead.
+	Pods        map[string]Pod
+	LeaderSince time.Time
+	Limits      Limits
+}
+
+func (o *Restore) stat(host string) *v1beta1.HostRestoreStats {
+	for i := range o.Session.Status.Stats {
+		if o.Session.Status.Stats[i].Hostname == host {
+			return &o.Session.Status.Stats[i]
+		}
+	}
+	return nil
+}
+
+func (o *Restore) assigned(podUID string) *v1beta1.Assignment {
+	for i := range o.Session.Status.Assignments {
+		if o.Session.Status.Assignments[i].PodUID == podUID {
+			return &o.Session.Status.Assignments[i]
+		}
+	}
+	return nil
+}
+
+// restoredTo tells whether a pod needs no restore any more: it was restored itself, or all claims
+// that it mounts were.
+func (o *Restore) restoredTo(p Pod) bool {
+	for _, r := range o.Session.Status.Restored {
+		if r.PodUID == p.UID {
+			return true
+		}
+	}
+	if len(p.Claims) == 0 {
+		return false
+	}
+	for _, c := range p.Claims {
+		if !o.claimRestored(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *Restore) claimRestored(uid string) bool {
+	for _, r := range o.Session.Status.Restored {
+		for _, c := range r.Claims {
+			if c == uid {
+				return true
+			}
+		}
+	}
+	return false
+}

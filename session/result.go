@@ -1,0 +1,136 @@
+package session
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// RecordBackup stores the result of a host in a session and takes its assignment away. A result
+// that ended before the deadline replaces a failure that was recorded meanwhile, however late it
+// comes; another result of the same host never replaces a success. It reports whether the status
+// changed.
+func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bool {
+	if len(st.Targets) == 0 {
+		return false
+	}
+	t := &st.Targets[0]
+	t.Assignments = slices.DeleteFunc(t.Assignments, func(a v1beta1.Assignment) bool { return a.Hostname == s.Hostname })
+	for i := range t.Stats {
+		if t.Stats[i].Hostname != s.Hostname {
+			continue
+		}
+		if t.Stats[i].Phase == v1beta1.HostBackupSucceeded || s.Phase != v1beta1.HostBackupSucceeded {
+			return false
+		}
+		t.Stats[i] = s
+		return true
+	}
+	t.Stats = append(t.Stats, s)
+	slices.SortFunc(t.Stats, func(a, b v1beta1.HostBackupStats) int { return compareHosts(a.Hostname, b.Hostname) })
+	return true
+}
+
+// RecordRestore stores the result of a host and what was written to, and takes the assignment away.
+func RecordRestore(st *v1beta1.RestoreSessionStatus, s v1beta1.HostRestoreStats, written *v1beta1.RestoredHost) {
+	st.Assignments = slices.DeleteFunc(st.Assignments, func(a v1beta1.Assignment) bool {
+		return a.Hostname == s.Hostname && (written == nil || a.PodUID == written.PodUID)
+	})
+	if written != nil && !slices.ContainsFunc(st.Restored, func(r v1beta1.RestoredHost) bool { return r.PodUID == written.PodUID }) {
+		st.Restored = append(st.Restored, *written)
+	}
+	for i := range st.Stats {
+		if st.Stats[i].Hostname == s.Hostname {
+			if st.Stats[i].Phase != v1beta1.HostRestoreSucceeded || s.Phase == v1beta1.HostRestoreFailed {
+				st.Stats[i] = s
+			}
+			return
+		}
+	}
+	st.Stats = append(st.Stats, s)
+}
+
+// TrackHosts carries the results of a finished session into the configuration's own record.
+func TrackHosts(st *v1beta1.BackupConfigurationStatus, session *v1beta1.BackupSession) {
+	for _, t := range session.Status.Targets {
+		for _, s := range t.Stats {
+			i := slices.IndexFunc(st.Hosts, func(h v1beta1.HostResult) bool { return h.Hostname == s.Hostname })
+			if i < 0 {
+				st.Hosts = append(st.Hosts, v1beta1.HostResult{Hostname: s.Hostname})
+				i = len(st.Hosts) - 1
+			}
+			trackHost(&st.Hosts[i], s, session)
+		}
+	}
+	slices.SortFunc(st.Hosts, func(a, b v1beta1.HostResult) int { return compareHosts(a.Hostname, b.Hostname) })
+}
+
+func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta1.BackupSession) {
+	if session.CreationTimestamp.Time.Before(h.Time.Time) && h.Session != session.Name {
+		return // an older session that ended late
+	}
+	h.Phase, h.Session, h.Duration, h.Error = s.Phase, session.Name, s.Duration, s.Error
+	h.Time = session.CreationTimestamp
+	if s.Phase != v1beta1.HostBackupSucceeded {
+		return
+	}
+	created := session.CreationTimestamp
+	h.LastSuccessTime, h.Snapshots = &created, s.Snapshots
+	if s.Incomplete > 0 {
+		return
+	}
+	for _, snap := range s.Snapshots {
+		if snap.FileStats.TotalFiles == nil || *snap.FileStats.TotalFiles == 0 {
+			continue
+		}
+		c := v1beta1.CompleteSnapshot{Path: snap.Path, ID: snap.ID, Files: *snap.FileStats.TotalFiles}
+		if i := slices.IndexFunc(h.Complete, func(x v1beta1.CompleteSnapshot) bool { return x.Path == snap.Path }); i >= 0 {
+			h.Complete[i] = c
+		} else {
+			h.Complete = append(h.Complete, c)
+		}
+	}
+}
+
+// compareHosts orders host-2 before host-10.
+func compareHosts(a, b string) int {
+	if len(a) != len(b) && trimDigits(a) == trimDigits(b) {
+		return len(a) - len(b)
+	}
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}
+
+func trimDigits(s string) string {
+	for s != "" && s[len(s)-1] >= '0' && s[len(s)-1] <= '9' {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// Finish sets the final phase of a session's status.
+func Finish(st *v1beta1.BackupSessionStatus, phase v1beta1.BackupSessionPhase, reason string, created, now metav1.Time) {
+	st.Phase, st.Reason, st.Progress = phase, reason, ""
+	if st.CompletionTime == nil {
+		st.CompletionTime = &now
+	}
+	st.SessionDuration = st.CompletionTime.Sub(created.Time).String()
+	for i := range st.Targets {
+		t := &st.Targets[i]
+		switch phase {
+		case v1beta1.BackupSessionSucceeded:
+			t.Phase = v1beta1.TargetSucceeded
+		case v1beta1.BackupSessionFailed:
+			t.Phase = v1beta1.TargetFailed
+		case v1beta1.BackupSessionPending, v1beta1.BackupSessionSkipped, v1beta1.BackupSessionRunning, v1beta1.BackupSessionUnknown:
+		}
+		t.Assignments = nil
+	}
+}

@@ -1,0 +1,226 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// Intervals of repository work.
+const (
+	pruneInterval = 24 * time.Hour
+	checkInterval = 7 * 24 * time.Hour
+	listInterval  = 24 * time.Hour
+	probeInterval = time.Hour
+	workLimit     = 24 * time.Hour
+)
+
+// User is a BackupConfiguration that uses a Repository.
+type User struct {
+	// Invoker is <kind>/<namespace>/<name>.
+	Invoker string
+	Config  *v1beta1.BackupConfiguration
+	// Held names the RestoreSession that holds its target: retention waits.
+	Held string
+}
+
+// Search is a session that needs something found in the repository.
+type Search struct {
+	// Subject is <kind>/<namespace>/<name>, UID that of the session.
+	Subject string
+	UID     string
+}
+
+// Repository is what is observed of a Repository.
+type Repository struct {
+	Repository *v1alpha1.Repository
+	// Problem says why no work is possible, for example a missing Secret; empty: it is.
+	Problem string
+	Users   []User
+	// Searches are BackupSessions with lost results and RestoreSessions to pin, oldest first.
+	Searches []Search
+	// Demanded tells that somebody waits for the repository to be probed since that time.
+	Demanded time.Time
+	// Busy tells that backups or restores are under way at the location.
+	Busy bool
+	// Claimed names another Repository whose work holds the location.
+	Claimed string
+	// Worker is the pod that can do the work; nil: it must be made first.
+	Worker *Pod
+	// WorkerPod is the pod that the present work was given to; nil: it is gone.
+	WorkerPod *Pod
+	// DeadHosts are pods of ours that are known dead.
+	DeadHosts   []string
+	LeaderSince time.Time
+	Limits      Limits
+}
+
+// WorkAction is what a Repository needs next.
+type WorkAction struct {
+	// Operation to begin; empty: none.
+	Operation v1alpha1.RepositoryOperation
+	Subject   string
+	UID       string
+	// NeedWorker asks for a worker pod.
+	NeedWorker bool
+	// Abandon takes the present work from a worker that is gone.
+	Abandon bool
+	Message string
+	After   time.Duration
+}
+
+// Exclusive tells whether an operation needs the location for itself.
+func Exclusive(op v1alpha1.RepositoryOperation) bool {
+	switch op {
+	case v1alpha1.OperationInit, v1alpha1.OperationForget, v1alpha1.OperationPrune, v1alpha1.OperationCheck, v1alpha1.OperationUnlock:
+		return true
+	case v1alpha1.OperationProbe, v1alpha1.OperationList, v1alpha1.OperationFind:
+	}
+	return false
+}
+
+// NextWork returns what a Repository needs next.
+func NextWork(o *Repository, now time.Time) WorkAction {
+	if w := o.Repository.Status.Work; w != nil {
+		return o.underWay(*w, now)
+	}
+	if o.Problem != "" {
+		return WorkAction{Message: o.Problem, After: time.Minute}
+	}
+	a := o.want(now)
+	if a.Operation == "" {
+		return a
+	}
+	if Exclusive(a.Operation) && o.Busy {
+		return WorkAction{Message: "waiting for backups and restores at this location", After: 5 * time.Second}
+	}
+	if o.Claimed != "" {
+		return WorkAction{Message: fmt.Sprintf("waiting for %s, which works at this location", o.Claimed), After: 2 * time.Second}
+	}
+	if o.Worker == nil {
+		return WorkAction{NeedWorker: true, Message: "waiting for a worker", After: 5 * time.Second}
+	}
+	return a
+}
+
+// underWay looks after the operation that a worker does now. An init is given to another worker
+// only when the first is known dead: two at once destroy a repository.
+func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkAction {
+	gone := o.WorkerPod == nil || o.WorkerPod.Dead
+	if gone {
+		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q ended in the middle of %s", w.Pod, w.Operation)}
+	}
+	since := now.Sub(later(w.StartTime.Time, o.LeaderSince))
+	if !o.WorkerPod.Agent && since > o.Limits.Heartbeat && w.Operation != v1alpha1.OperationInit {
+		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q does not run", w.Pod)}
+	}
+	if since > workLimit {
+		return WorkAction{Abandon: true, Message: fmt.Sprintf("%s took more than %s", w.Operation, workLimit)}
+	}
+	return WorkAction{Message: fmt.Sprintf("%s is under way", w.Operation), After: 10 * time.Second}
+}
+
+// want returns the operation that is due, whatever stands in its way.
+func (o *Repository) want(now time.Time) WorkAction {
+	st := o.Repository.Status
+	if st.NextAttempt != nil && now.Before(st.NextAttempt.Time) && !o.Demanded.After(st.NextAttempt.Add(-time.Minute)) {
+		return WorkAction{Message: "waiting before the next attempt", After: st.NextAttempt.Sub(now)}
+	}
+	if o.probeDue(now) {
+		return WorkAction{Operation: v1alpha1.OperationProbe}
+	}
+	if !api.IsTrue(st.Conditions, api.BackendReachable) {
+		return WorkAction{After: probeInterval}
+	}
+	if !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) {
+		if len(o.Users) > 0 {
+			return WorkAction{Operation: v1alpha1.OperationInit}
+		}
+		return WorkAction{After: probeInterval}
+	}
+	if len(st.Locks) > 0 && o.allDead(st.Locks) {
+		return WorkAction{Operation: v1alpha1.OperationUnlock}
+	}
+	if len(o.Searches) > 0 {
+		s := o.Searches[0]
+		return WorkAction{Operation: v1alpha1.OperationFind, Subject: s.Subject, UID: s.UID}
+	}
+	if u, uid := o.retentionDue(); u != nil {
+		return WorkAction{Operation: v1alpha1.OperationForget, Subject: u.Invoker, UID: uid}
+	}
+	return o.upkeep(now)
+}
+
+// upkeep is what is done now and then.
+func (o *Repository) upkeep(now time.Time) WorkAction {
+	st := o.Repository.Status
+	if st.LastListTime == nil || now.Sub(st.LastListTime.Time) > listInterval || st.LastBackupTime != nil && st.LastBackupTime.After(st.LastListTime.Time) {
+		return WorkAction{Operation: v1alpha1.OperationList}
+	}
+	if st.SnapshotCount > 0 && len(o.Users) > 0 {
+		last := o.Repository.CreationTimestamp.Time
+		if st.LastCheckTime != nil {
+			last = st.LastCheckTime.Time
+		}
+		if now.Sub(last) > checkInterval {
+			return WorkAction{Operation: v1alpha1.OperationCheck}
+		}
+	}
+	return WorkAction{After: time.Hour}
+}
+
+func (o *Repository) probeDue(now time.Time) bool {
+	st := o.Repository.Status
+	if st.LastProbeTime == nil || st.ObservedGeneration != o.Repository.Generation {
+		return true
+	}
+	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendReachable) {
+		return true
+	}
+	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && len(o.Users) == 0 {
+		return true
+	}
+	return now.Sub(st.LastProbeTime.Time) > probeInterval && !api.IsTrue(st.Conditions, api.BackendReachable)
+}
+
+// retentionDue returns the configuration whose newest successful session retention did not see.
+func (o *Repository) retentionDue() (*User, string) {
+	for i := range o.Users {
+		u := &o.Users[i]
+		last := u.Config.Status.LastSession
+		if u.Held != "" || last == nil || last.Phase != v1beta1.BackupSessionSucceeded || NoRetention(u.Config.Spec.RetentionPolicy) {
+			continue
+		}
+		seen := slices.IndexFunc(o.Repository.Status.Retentions, func(r v1alpha1.RetentionStatus) bool {
+			return r.Invoker == u.Invoker && r.Session == last.UID
+		})
+		if seen < 0 {
+			return u, last.UID
+		}
+	}
+	return nil, ""
+}
+
+// NoRetention tells whether a policy names nothing to keep: then nothing is ever removed.
+func NoRetention(p v1beta1.RetentionPolicy) bool {
+	return p.KeepLast == 0 && p.KeepHourly == 0 && p.KeepDaily == 0 && p.KeepWeekly == 0 &&
+		p.KeepMonthly == 0 && p.KeepYearly == 0 && len(p.KeepTags) == 0
+}
+
+// PruneDue tells whether retention may prune now.
+func PruneDue(st v1alpha1.RepositoryStatus, p v1beta1.RetentionPolicy, now time.Time) bool {
+	return p.Prune && !p.DryRun && (st.LastPruneTime == nil || now.Sub(st.LastPruneTime.Time) >= pruneInterval)
+}
+
+func (o *Repository) allDead(locks []string) bool {
+	for _, l := range locks {
+		if !slices.Contains(o.DeadHosts, l) {
+			return false
+		}
+	}
+	return true
+}
