@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// requirement is a file that a Debian package provides.
+type requirement struct {
+	// command is looked up in PATH unless it is an absolute path.
+	command string
+	pkg     string
+}
+
+// requirements is the table of what has to be installed.
+func requirements() []requirement {
+	return []requirement{
+		{"ip", "iproute2"},
+		{"nsenter", "util-linux"},
+		{"etcd", "etcd-server"},
+		{"containerd", "containerd"},
+		{"ctr", "containerd"},
+		{"runc", "runc"},
+		{"/usr/lib/cni/bridge", "containernetworking-plugins"},
+		{"nft", "nftables"},
+		{"iptables", "iptables"},
+		{"conntrack", "conntrack"},
+		{"ethtool", "ethtool"},
+		{"socat", "socat"},
+		{"buildah", "buildah"},
+		{"mmdebstrap", "mmdebstrap"},
+		{busybox, "busybox-static"},
+	}
+}
+
+const busybox = "/bin/busybox"
+
+// checkMachine tells early and clearly what this machine is not.
+func checkMachine() error {
+	if os.Geteuid() != 0 {
+		return errors.New("run a cluster: it needs root, for name spaces, a bridge and cgroups; run it again with sudo")
+	}
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil || !isDebian(string(release)) {
+		return errors.New("run a cluster: it needs Debian (or a derivative), whose packages it installs; use a Debian machine or virtual machine")
+	}
+	return nil
+}
+
+// isDebian reads the text of /etc/os-release.
+func isDebian(release string) bool {
+	for line := range strings.Lines(release) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if key != "ID" && key != "ID_LIKE" {
+			continue
+		}
+		for name := range strings.FieldsSeq(strings.Trim(value, `"'`)) {
+			if name == "debian" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkKernel tries what the kernel has to offer, in a network name space that
+// is gone afterwards.
+func checkKernel(ctx context.Context) error {
+	for _, probe := range []struct{ what, script string }{
+		{"name spaces", "true"},
+		{"bridges (CONFIG_BRIDGE)", "ip link add b0 type bridge"},
+		{"virtual Ethernet pairs (CONFIG_VETH)", "ip link add v0 type veth peer name v1"},
+		{"nftables (CONFIG_NF_TABLES)", "nft add table ip stash"},
+		{"overlayfs (CONFIG_OVERLAY_FS)", "modprobe -q overlay; grep -qw overlay /proc/filesystems"},
+	} {
+		cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--fork", "sh", "-c", probe.script) //nolint:gosec // the scripts are above
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("run a cluster: this kernel (or container) does not allow %s: %w: %s", probe.what, err, strings.TrimSpace(string(out)))
+		}
+	}
+	return nil
+}
+
+// missingPackages returns the packages whose files are not there.
+func missingPackages() []string {
+	var missing []string
+	seen := map[string]bool{}
+	for _, r := range requirements() {
+		if seen[r.pkg] || present(r.command) {
+			continue
+		}
+		seen[r.pkg] = true
+		missing = append(missing, r.pkg)
+	}
+	return missing
+}
+
+func present(command string) bool {
+	if command == busybox {
+		return isStatic(busybox)
+	}
+	if filepath.IsAbs(command) {
+		_, err := os.Stat(command)
+		return err == nil
+	}
+	_, err := exec.LookPath(command)
+	return err == nil
+}
+
+// isStatic tells whether a program runs without any library: only then it
+// works alone in an image.
+func isStatic(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return false
+		}
+	}
+	return true
+}
+
+// installPackages installs what is missing and starts none of it.
+func (c *Cache) installPackages(ctx context.Context) error {
+	missing := missingPackages()
+	if len(missing) == 0 {
+		return nil
+	}
+	c.logf("installing Debian packages: %s", strings.Join(missing, " "))
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	enable, err := forbidServices()
+	if err != nil {
+		return err
+	}
+	defer enable()
+	if err := c.run(ctx, "apt", "apt-get", "update", "-q"); err != nil {
+		return err
+	}
+	args := append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)
+	if err := c.run(ctx, "apt", "apt-get", args...); err != nil {
+		return err
+	}
+	if still := missingPackages(); len(still) > 0 {
+		return fmt.Errorf("install packages: %s installed, but what they provide is not in PATH (%s)", strings.Join(still, " "), os.Getenv("PATH"))
+	}
+	return c.disableServices(ctx, missing)
+}
+
+const policy = "/usr/sbin/policy-rc.d"
+
+// forbidServices keeps packages from starting their services (etcd,
+// containerd) while they are installed. A policy that is there already is the
+// owner's and stays.
+func forbidServices() (undo func(), err error) {
+	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755) //nolint:gosec // it is a program
+	if os.IsExist(err) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keep services off: %w", err)
+	}
+	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("keep services off: %w", err)
+	}
+	return func() { _ = os.Remove(policy) }, nil //nolint:errcheck // worst case, the next run meets it
+}
+
+// disableServices keeps newly installed services from starting at the next
+// boot; machines without systemd start none.
+func (c *Cache) disableServices(ctx context.Context, installed []string) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return nil //nolint:nilerr // no systemd, nothing to disable
+	}
+	for _, pkg := range installed {
+		unit := map[string]string{"etcd-server": "etcd.service", "containerd": "containerd.service"}[pkg]
+		if unit == "" {
+			continue
+		}
+		if err := c.run(ctx, "apt", "systemctl", "disable", "--now", unit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock takes an exclusive lock on a file and waits for it.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil //nolint:errcheck // closing frees the lock in any case
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("wait for lock %s: %w", path, ctx.Err()), f.Close())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
