@@ -32,10 +32,10 @@ demo-down: ## remove what `make demo` left to play with
 	go run ./test/demo down
 
 cluster: ## a cluster of three nodes with an S3 server; prints its KUBECONFIG (CLUSTER=name, NODES=n)
-	go run ./test/cluster/cmd/cluster up -name $(CLUSTER) -nodes $(NODES)
+	go run ./test/cluster/cmd/cluster up --name $(CLUSTER) --nodes $(NODES)
 
 cluster-down: ## remove it
-	go run ./test/cluster/cmd/cluster down -name $(CLUSTER)
+	go run ./test/cluster/cmd/cluster down --name $(CLUSTER)
 
 ##@ Build
 

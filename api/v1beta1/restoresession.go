@@ -73,6 +73,7 @@ type RestoreSessionSpec struct {
 	// +optional
 	TimeOut *metav1.Duration `json:"timeOut,omitempty"`
 	// Rules is the deprecated place of target.rules.
+	// +kubebuilder:validation:MaxItems=10000
 	// +optional
 	Rules []Rule `json:"rules,omitempty"`
 }
@@ -98,6 +99,7 @@ type RestoreTarget struct {
 	VolumeClaimTemplates []PersistentVolumeClaimTemplate `json:"volumeClaimTemplates,omitempty"`
 	// Rules say which host gets what. The first whose targetHosts names the host holds, else the
 	// one without targetHosts.
+	// +kubebuilder:validation:MaxItems=10000
 	// +optional
 	Rules []Rule `json:"rules,omitempty"`
 	// Args are further arguments of restic restore; only those of the documented list are accepted.
