@@ -18,6 +18,10 @@ const Version = 1
 // Path of the stream.
 const Path = "/v1/agent"
 
+// RoleHeader names the agent's role in the request that opens the stream: who it is must be proven
+// before its first line is read.
+const RoleHeader = "Stash-Role"
+
 // Up is a line from an agent; exactly one field is set.
 type Up struct {
 	Hello    *Hello    `json:"hello,omitempty"`
@@ -195,23 +199,24 @@ type Progress struct {
 	Path        string  `json:"path,omitempty"`
 }
 
-// Reason classifies the error of a Result; the values are stable.
-type Reason string
+// Reason classifies the error of a Result; the values are stable. Most come from restic's exit
+// codes and messages, so the type is that package's.
+type Reason = restic.Reason
 
 // Reasons.
 const (
-	ReasonNoRepository  Reason = "RepositoryNotFound" // restic's exit code 10
-	ReasonLocked        Reason = "RepositoryLocked"   // 11
-	ReasonWrongPassword Reason = "WrongPassword"      // 12
-	ReasonUnreachable   Reason = "BackendUnreachable"
-	ReasonAccessDenied  Reason = "BackendAccessDenied"
-	ReasonNoBucket      Reason = "BucketNotFound"
-	ReasonDeadline      Reason = "DeadlineExceeded"
-	ReasonCanceled      Reason = "Canceled"
-	ReasonPathMissing   Reason = "PathNotFound"
-	ReasonNoSnapshot    Reason = "SnapshotNotFound"
-	ReasonOwnership     Reason = "OwnershipNotRestored"
-	ReasonOther         Reason = "ResticFailed"
+	ReasonNoRepository  = restic.ReasonNoRepository  // restic's exit code 10
+	ReasonLocked        = restic.ReasonLocked        // 11
+	ReasonWrongPassword = restic.ReasonWrongPassword // 12
+	ReasonUnreachable   = restic.ReasonUnreachable
+	ReasonAccessDenied  = restic.ReasonAccessDenied
+	ReasonNoBucket      = restic.ReasonNoBucket
+	ReasonDeadline      = restic.ReasonDeadline
+	ReasonCanceled      = restic.ReasonCanceled
+	ReasonPathMissing   = restic.ReasonPathMissing
+	ReasonNoSnapshot    = restic.ReasonNoSnapshot
+	ReasonOwnership     = restic.ReasonOwnership
+	ReasonOther         = restic.ReasonOther
 )
 
 // Result ends a task. Error is empty on success; it never holds a secret.
