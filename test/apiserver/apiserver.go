@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/seed-731df569/stash/test/cluster"
 )
@@ -51,6 +53,7 @@ func Start(t *testing.T, name string, net int) *Server {
 		t.Fatal(err)
 	}
 	config.QPS = -1
+	log.SetLogger(logr.Discard())
 	plain, err := client.New(config, client.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -72,10 +75,10 @@ func (s *Server) Kubectl(t *testing.T, text string, args ...string) string {
 	return out
 }
 
-// TryKubectl runs kubectl where an error is an answer.
+// TryKubectl runs kubectl where an error is an answer. It works in a test's Cleanup too.
 func (s *Server) TryKubectl(t *testing.T, text string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), s.cluster.Cache().Kubectl(), args...) //nolint:gosec // kubectl of the test's own cluster
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), s.cluster.Cache().Kubectl(), args...) //nolint:gosec // kubectl of the test's own cluster
 	cmd.Env = append(cmd.Environ(), "KUBECONFIG="+s.cluster.Kubeconfig())
 	cmd.Stdin = strings.NewReader(text)
 	var out bytes.Buffer

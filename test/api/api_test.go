@@ -1,0 +1,20 @@
+// Package api_test asks a real API server what it makes of our CRDs and of deploy/.
+package api_test
+
+import (
+	"testing"
+
+	"github.com/seed-731df569/stash/test/apiserver"
+)
+
+func TestAPI(t *testing.T) {
+	s := apiserver.Start(t, "api", 90)
+	s.Kubectl(t, "", "create", "namespace", "demo")
+	t.Run("rules of the schemas", func(t *testing.T) { testRules(t, s) })
+	t.Run("what kubectl shows", func(t *testing.T) { testShown(t, s) })
+	t.Run("versions of the Repository", func(t *testing.T) { testVersions(t, s) })
+	t.Run("status is a subresource", func(t *testing.T) { testStatus(t, s) })
+	t.Run("kubectl explain", func(t *testing.T) { testExplain(t, s) })
+	t.Run("deploy applies without drift", func(t *testing.T) { testDeploy(t, s) })
+	t.Run("rights", func(t *testing.T) { testRights(t, s) })
+}
