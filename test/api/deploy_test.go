@@ -63,6 +63,8 @@ func testRights(t *testing.T, s *apiserver.Server) {
 		{operator, "update mutatingwebhookconfigurations/stash", true},
 		{operator, "update mutatingwebhookconfigurations/any", false},
 		{operator, "create backupsessions -n demo", true},
+		{operator, "delete repositories -n demo", false},
+		{operator, "create restoresessions -n demo", false},
 		{operator, "update backupsessions --subresource=status -n demo", true},
 		{operator, "delete restoresessions -n demo", false},
 		{operator, "update backupblueprints", false},
