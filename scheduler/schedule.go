@@ -106,17 +106,14 @@ func parseFields(expr string, loc *time.Location) (Schedule, error) {
 	case len(fields) != 5:
 		return Schedule{}, fmt.Errorf("expected 5 fields, found %d; %s", len(fields), Example)
 	}
-	for i, f := range fields {
-		if err := checkField(i, f); err != nil {
-			return Schedule{}, err
-		}
-	}
 	parsed, err := cron.ParseStandard(strings.Join(fields, " "))
-	if err != nil {
-		return Schedule{}, fmt.Errorf("%w; %s", err, Example)
-	}
 	spec, ok := parsed.(*cron.SpecSchedule)
-	if !ok {
+	if err != nil || !ok || empty(spec) {
+		for i, f := range fields {
+			if err := checkField(i, f); err != nil {
+				return Schedule{}, err
+			}
+		}
 		return Schedule{}, fmt.Errorf("%q is no cron expression; %s", expr, Example)
 	}
 	s := in(spec, loc)

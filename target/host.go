@@ -1,0 +1,48 @@
+package target
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/seed-731df569/stash/api"
+)
+
+// hostPrefix begins the host names of targets with several hosts.
+const hostPrefix = "host"
+
+// single returns the host of a target that has one.
+func single(alias string) string {
+	if alias == "" {
+		return api.DefaultHost
+	}
+	return alias
+}
+
+// ordinalHost returns the host of the pod with an ordinal.
+func ordinalHost(alias string, ordinal int32) string {
+	if alias == "" {
+		alias = hostPrefix
+	}
+	return alias + "-" + strconv.Itoa(int(ordinal))
+}
+
+// nodeHost returns the host of the pod on a node.
+func nodeHost(alias, node string) string {
+	if alias == "" {
+		return node
+	}
+	return alias + "-" + node
+}
+
+// Ordinal returns the ordinal at the end of a StatefulSet pod's name.
+func Ordinal(podName string) (int32, error) {
+	i := strings.LastIndexByte(podName, '-')
+	text := podName[i+1:]
+	n, err := strconv.ParseInt(text, 10, 32)
+	// The spelling must be the canonical one: "web-007" and "web-+7" are no pods of a StatefulSet.
+	if i <= 0 || err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
+		return 0, fmt.Errorf("pod %q has no ordinal at the end of its name", podName)
+	}
+	return int32(n), nil
+}
