@@ -127,7 +127,8 @@ func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkActi
 // want returns the operation that is due, whatever stands in its way.
 func (o *Repository) want(now time.Time) WorkAction {
 	st := o.Repository.Status
-	if st.NextAttempt != nil && now.Before(st.NextAttempt.Time) && !o.Demanded.After(st.NextAttempt.Add(-time.Minute)) {
+	demanded := st.LastProbeTime == nil || o.Demanded.After(st.LastProbeTime.Time)
+	if st.NextAttempt != nil && now.Before(st.NextAttempt.Time) && !demanded {
 		return WorkAction{Message: "waiting before the next attempt", After: st.NextAttempt.Sub(now)}
 	}
 	if o.probeDue(now) {
