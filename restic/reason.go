@@ -115,6 +115,10 @@ func Classify(code int, message string) Reason {
 	case ExitInterrupted:
 		return ReasonCanceled
 	}
+	// What restic says of "id:/path" where the snapshot has no such directory.
+	if strings.HasPrefix(message, "path ") && (strings.HasSuffix(message, ": not found") || strings.HasSuffix(message, ": not a directory")) {
+		return ReasonPathMissing
+	}
 	message = strings.ToLower(message)
 	for _, s := range signs() {
 		if strings.Contains(message, s.text) {

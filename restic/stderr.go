@@ -21,7 +21,7 @@ type ItemError struct {
 	Item string `json:"item,omitempty"`
 	// Message is restic's.
 	Message string `json:"message"`
-	// During is the phase: scan, archival, restore.
+	// During is the phase: archival or restore.
 	During string `json:"during,omitempty"`
 }
 
@@ -71,6 +71,8 @@ func (s *Stderr) Line(line []byte) {
 		return
 	}
 	switch {
+	case m.During == "scan":
+		// It estimates sizes only; what it cannot read, the archiver complains about again.
 	case m.Type == "exit_error":
 		s.Exit = clip(m.Message)
 	case m.Type == "error" && (m.Item != "" || m.During != ""):
@@ -113,7 +115,11 @@ func (s *Stderr) Message() string {
 	case exit == "" && len(s.Items) == 0 && len(s.tail) > 0:
 		return oneLine(s.tail[len(s.tail)-1])
 	case len(s.Items) > 0:
-		return strings.TrimPrefix(exit+": "+oneLine(s.Items[0].Message), ": ")
+		first := oneLine(s.Items[0].Message)
+		if item := oneLine(s.Items[0].Item); !strings.Contains(first, item) {
+			first = item + ": " + first
+		}
+		return strings.TrimPrefix(exit+": "+first, ": ")
 	case len(s.Faults) > 0:
 		return strings.TrimPrefix(exit+": "+oneLine(s.Faults[0]), ": ")
 	}

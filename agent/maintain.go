@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/restic/exec"
+)
+
+// maxListed is how many snapshots an answer lists that is not a search's.
+const maxListed = 50
+
+// maintain does one operation of a repository's worker. Each begins with a look at the config,
+// which ends within the limit whatever is wrong with the backend.
+func (j *job) maintain(ctx context.Context, m protocol.Maintain, found *protocol.Maintained) error {
+	switch m.Operation {
+	case protocol.OpProbe:
+		return j.probe(ctx, found)
+	case protocol.OpInit:
+		return j.init(ctx, found)
+	}
+	config, err := j.config(ctx)
+	if err != nil {
+		return err
+	}
+	found.RepositoryID, found.FormatVersion = config.ID, config.Version
+	switch m.Operation {
+	case protocol.OpForget:
+		if m.Forget == nil {
+			return failed(protocol.ReasonOther, "read task: it has no policy")
+		}
+		return j.forget(ctx, *m.Forget, found)
+	case protocol.OpPrune:
+		if err := j.prune(ctx, found); err != nil {
+			return err
+		}
+		return j.list(ctx, found)
+	case protocol.OpCheck:
+		return j.check(ctx, found)
+	case protocol.OpList:
+		return j.list(ctx, found)
+	case protocol.OpFind:
+		return j.find(ctx, m.Queries, found)
+	case protocol.OpUnlock:
+		return j.unlock(ctx, m.DeadHosts, found)
+	default:
+		return failed(protocol.ReasonOther, "read task: operation %q is not known to this agent", m.Operation)
+	}
+}
+
+// change runs a command that changes the repository and waits for locks.
+func (j *job) change(ctx context.Context, args []string) error {
+	_, err := j.runner.Run(ctx, exec.Command{
+		Repository: j.task.Repository, Args: args, Line: func([]byte) {}, RetryLock: j.timings.RetryLock,
+	})
+	return err
+}
+
+func (j *job) prune(ctx context.Context, found *protocol.Maintained) error {
+	if err := j.change(ctx, restic.Prune{}.Args()); err != nil {
+		return err
+	}
+	found.Pruned = true
+	return nil
+}
+
+// check verifies the repository. Damage is an answer; a backend that fails meanwhile is an error,
+// since it says nothing about the data.
+func (j *job) check(ctx context.Context, found *protocol.Maintained) error {
+	var output restic.CheckOutput
+	run, err := j.runner.Run(ctx, exec.Command{
+		Repository: j.task.Repository, Args: restic.Check{}.Args(), Line: output.Line, RetryLock: j.timings.RetryLock,
+	})
+	healthy := err == nil
+	switch {
+	case healthy:
+	case run.Code != restic.ExitFailed || ctx.Err() != nil:
+		return err
+	case run.Stderr.FaultCount == 0 && (output.Summary == nil || output.Summary.NumErrors == 0):
+		return err
+	default:
+		for _, text := range append(slices.Clone(run.Stderr.Faults), run.Stderr.LastRetry) {
+			switch restic.Classify(run.Code, text) {
+			case restic.ReasonUnreachable, restic.ReasonAccessDenied, restic.ReasonNoBucket:
+				return err
+			default:
+			}
+		}
+		found.Faults = run.Stderr.Faults
+	}
+	found.Healthy = &healthy
+	return nil
+}
+
+// list counts what the repository holds.
+func (j *job) list(ctx context.Context, found *protocol.Maintained) error {
+	snapshots, err := j.snapshots(ctx, restic.Snapshots{})
+	if err != nil {
+		return err
+	}
+	found.SnapshotCount = len(snapshots)
+	found.Snapshots = snapshots[max(0, len(snapshots)-maxListed):]
+	slices.Reverse(found.Snapshots) // the newest first
+	stats, err := j.stats(ctx, restic.Stats{Mode: restic.StatsRawData})
+	if err != nil {
+		return err
+	}
+	found.TotalSize = stats.TotalSize
+	return nil
+}
+
+// snapshots lists snapshots, the oldest first.
+func (j *job) snapshots(ctx context.Context, filter restic.Snapshots) ([]restic.Snapshot, error) {
+	out, err := j.output(ctx, filter.Args())
+	if err != nil {
+		return nil, err
+	}
+	return restic.ReadSnapshots(out)
+}
+
+func (j *job) stats(ctx context.Context, of restic.Stats) (restic.StatsResult, error) {
+	out, err := j.output(ctx, of.Args())
+	if err != nil {
+		return restic.StatsResult{}, err
+	}
+	return restic.ReadStats(out)
+}
+
+// find answers queries: what matches any of them, the newest first.
+func (j *job) find(ctx context.Context, queries []protocol.Query, found *protocol.Maintained) error {
+	snapshots, err := j.snapshots(ctx, restic.Snapshots{})
+	if err != nil {
+		return err
+	}
+	found.SnapshotCount = len(snapshots)
+	slices.Reverse(snapshots)
+	wanted := map[string]bool{}
+	for _, q := range queries {
+		for _, s := range matches(snapshots, q) {
+			wanted[s.ID] = true
+		}
+	}
+	for _, s := range snapshots {
+		if wanted[s.ID] {
+			found.Snapshots = append(found.Snapshots, s)
+		}
+	}
+	return nil
+}
+
+// matches returns the snapshots, given the newest first, that a query selects.
+func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
+	var selected []restic.Snapshot
+	seen := map[string]bool{}
+	for _, s := range snapshots {
+		if q.Host != "" && s.Hostname != q.Host || q.Path != "" && !s.HasPath(q.Path) || q.Tag != "" && !s.HasTag(q.Tag) {
+			continue
+		}
+		if len(q.IDs) > 0 && !slices.ContainsFunc(q.IDs, s.HasID) {
+			continue
+		}
+		group := fmt.Sprintf("%q %q", s.Hostname, s.Paths)
+		if q.Latest && seen[group] {
+			continue
+		}
+		seen[group] = true
+		selected = append(selected, s)
+	}
+	return selected
+}
+
+// unlock removes the locks if each of them is of a host that is known dead; else it only lists
+// them. restic cannot remove one lock, and its own idea of a stale one is wrong between pods.
+func (j *job) unlock(ctx context.Context, dead []string, found *protocol.Maintained) error {
+	out, err := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
+	if err != nil {
+		return err
+	}
+	ids, err := restic.ReadList(out)
+	if err != nil {
+		return err
+	}
+	all := true
+	for _, id := range ids {
+		lock, err := j.lock(ctx, id)
+		if errors.Is(err, errGone) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		found.Locks = append(found.Locks, lock)
+		all = all && lock.Hostname != "" && slices.Contains(dead, lock.Hostname)
+	}
+	if len(found.Locks) == 0 || !all {
+		return nil
+	}
+	if err := j.change(ctx, restic.Unlock{RemoveAll: true}.Args()); err != nil {
+		return err
+	}
+	found.Unlocked = true
+	return nil
+}
+
+var errGone = errors.New("the lock is gone")
+
+// lock reads one lock. One that is unreadable is reported without a host, so that nobody removes it.
+func (j *job) lock(ctx context.Context, id string) (restic.Lock, error) {
+	out, err := j.output(ctx, restic.CatLock{ID: id}.Args())
+	if err != nil {
+		left, listErr := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
+		if listErr != nil {
+			return restic.Lock{}, listErr
+		}
+		ids, listErr := restic.ReadList(left)
+		if listErr != nil {
+			return restic.Lock{}, listErr
+		}
+		if !slices.Contains(ids, id) {
+			return restic.Lock{}, errGone
+		}
+		return restic.Lock{ID: id}, nil //nolint:nilerr // reported as it is
+	}
+	lock, err := restic.ReadLock(out)
+	lock.ID = id
+	return lock, err
+}
