@@ -41,7 +41,7 @@ func (c *Cluster) applyAddons(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, addonLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.cache.Kubectl(), "--kubeconfig", c.Kubeconfig(), "apply", "--server-side", "--force-conflicts", "-f", "-") //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, c.cache.Kubectl(), "--kubeconfig", c.Kubeconfig(), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	cmd.Stdin = &all
 	cmd.WaitDelay = 5 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {

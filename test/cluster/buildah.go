@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,8 +24,8 @@ const (
 // mount name space of its own, since its storage driver leaves mounts behind.
 func (c *Cache) buildah(ctx context.Context, args ...string) *exec.Cmd {
 	root := filepath.Join(c.dir, "buildah")
-	own := []string{"--root", filepath.Join(root, "root"), "--runroot", filepath.Join(root, "run"), "--storage-driver", "overlay"}
-	cmd := exec.CommandContext(ctx, "buildah", append(own, args...)...) //nolint:gosec // arguments are ours or the caller's
+	args = slices.Concat([]string{"--root", filepath.Join(root, "root"), "--runroot", filepath.Join(root, "run"), "--storage-driver", "overlay"}, args)
+	cmd := exec.CommandContext(ctx, "buildah", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return cmd
 }
@@ -71,7 +72,7 @@ func (c *Cache) ensureBase(ctx context.Context) error {
 		return err
 	}
 	const container = "stash-base"
-	_, _ = c.buildahOutput(ctx, "rm", container) //nolint:errcheck // usually absent
+	_, _ = c.buildahOutput(ctx, "rm", container) // usually absent
 	for _, args := range [][]string{
 		{"from", "--name", container, "scratch"},
 		{"add", container, tar, "/"},
@@ -138,7 +139,7 @@ func (c *Cache) export(ctx context.Context, ref, id string) (string, error) {
 		return "", fmt.Errorf("make archive folder: %w", err)
 	}
 	temp := file + ".new"
-	_ = os.Remove(temp) //nolint:errcheck // usually absent
+	_ = os.Remove(temp) // usually absent
 	if err := c.runBuildah(ctx, "image", "push", ref, "docker-archive:"+temp+":"+ref); err != nil {
 		return "", fmt.Errorf("export image %s: %w", ref, err)
 	}
@@ -146,7 +147,7 @@ func (c *Cache) export(ctx context.Context, ref, id string) (string, error) {
 		return "", fmt.Errorf("export image %s: %w", ref, err)
 	}
 	for _, f := range older {
-		_ = os.Remove(f) //nolint:errcheck // only garbage
+		_ = os.Remove(f) // only garbage
 	}
 	return file, nil
 }
@@ -174,7 +175,7 @@ func (c *Cache) ImageRootFS(ctx context.Context, ref string) (string, error) {
 	// One mount name space for the three steps: the mount is gone with it.
 	const script = `set -e; d=$1; out=$2; ref=$3; set -- --root "$d/root" --runroot "$d/run" --storage-driver overlay
 c=$(buildah "$@" from --pull-never "$ref"); m=$(buildah "$@" mount "$c"); cp -a "$m/." "$out/"; buildah "$@" rm "$c"`
-	cmd := exec.CommandContext(ctx, "sh", "-c", script, "unpack", filepath.Join(c.dir, "buildah"), temp, ref) //nolint:gosec // fixed script
+	cmd := exec.CommandContext(ctx, "sh", "-c", script, "unpack", filepath.Join(c.dir, "buildah"), temp, ref)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if err := c.runCmd(ctx, "rootfs", cmd); err != nil {
 		return "", fmt.Errorf("unpack image %s: %w", ref, err)

@@ -16,7 +16,6 @@ import (
 //
 //	bin/      programs, named by version and digest of their sources
 //	images/   archives of the images that every node gets
-//	loaded/   archives that LoadImage remembers
 //	built/    archives of BuildImage
 //	rootfs/   unpacked images
 //	buildah/  storage of buildah
@@ -102,7 +101,7 @@ func linkKubectl(link, target string) error {
 		return nil
 	}
 	temp := link + ".new"
-	_ = os.Remove(temp) //nolint:errcheck // usually absent
+	_ = os.Remove(temp) // usually absent
 	if err := os.Symlink(target, temp); err != nil {
 		return fmt.Errorf("link kubectl: %w", err)
 	}
@@ -110,7 +109,7 @@ func linkKubectl(link, target string) error {
 }
 
 func (c *Cache) logf(format string, args ...any) {
-	_, _ = fmt.Fprintf(c.log, format+"\n", args...) //nolint:errcheck // progress is for people only
+	_, _ = fmt.Fprintf(c.log, format+"\n", args...) // progress is for people only
 }
 
 // run runs a build step with its output in log/NAME.log; an error ends with

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -187,8 +188,8 @@ func (c *Cluster) Processes(ctx context.Context, name string) ([]ProcessStatus, 
 // InHost prepares a command that runs in a host's name spaces, as on its
 // console.
 func (c *Cluster) InHost(ctx context.Context, name string, args ...string) *exec.Cmd {
-	target := []string{"--target", strconv.Itoa(host.PID(c.record(name))), "--mount", "--pid", "--net", "--uts", "--ipc", "--"}
-	cmd := exec.CommandContext(ctx, "nsenter", append(target, args...)...) //nolint:gosec // that is its purpose
+	args = slices.Concat([]string{"--target", strconv.Itoa(host.PID(c.record(name))), "--mount", "--pid", "--net", "--uts", "--ipc", "--"}, args)
+	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -203,9 +204,9 @@ func each(hosts []string, step func(name string) error) error {
 	for _, h := range hosts {
 		go func() { results <- step(h) }()
 	}
-	var errs []error
+	var errs error
 	for range hosts {
-		errs = append(errs, <-results)
+		errs = errors.Join(errs, <-results)
 	}
-	return errors.Join(errs...)
+	return errs
 }

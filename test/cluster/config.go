@@ -129,10 +129,15 @@ func (c Config) Hosts() []string {
 	if c.Storage {
 		hosts = append(hosts, StorageHost)
 	}
-	for i := 1; i <= c.Nodes; i++ {
-		hosts = append(hosts, nodeName(i))
+	return append(hosts, c.nodes()...)
+}
+
+func (c Config) nodes() []string {
+	names := make([]string, c.Nodes)
+	for i := range names {
+		names[i] = nodeName(i + 1)
 	}
-	return hosts
+	return names
 }
 
 // Kubeconfig is the path of the administrator's kubeconfig.
@@ -182,5 +187,5 @@ func loadConfig(stateDir string) (Config, error) {
 
 func (c Config) logf(format string, args ...any) {
 	line := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
-	_, _ = fmt.Fprintln(c.Log, line) //nolint:errcheck // progress is for people only
+	_, _ = fmt.Fprintln(c.Log, line) // progress is for people only
 }

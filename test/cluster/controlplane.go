@@ -81,7 +81,7 @@ func (c *Cluster) podRoutes() map[string]string {
 
 func (c *Cluster) apiServerArgs(p parts) []string {
 	f := c.pki()
-	args := []string{
+	return append([]string{
 		p.kubernetes, "kube-apiserver",
 		"--etcd-servers=http://127.0.0.1:2379",
 		"--secure-port=6443",
@@ -102,13 +102,12 @@ func (c *Cluster) apiServerArgs(p parts) []string {
 		"--kubelet-preferred-address-types=InternalIP",
 		// Webhook calls go to endpoints: no kube-proxy runs on this host.
 		"--enable-aggregator-routing=true",
-	}
-	return append(args, c.APIServerArgs...)
+	}, c.APIServerArgs...)
 }
 
 func (c *Cluster) controllerManagerArgs(p parts) []string {
 	f := c.pki()
-	args := []string{
+	return append([]string{
 		p.kubernetes, "kube-controller-manager",
 		"--kubeconfig=" + filepath.Join(f.Dir, "controller-manager.kubeconfig"),
 		"--secure-port=0",
@@ -121,6 +120,5 @@ func (c *Cluster) controllerManagerArgs(p parts) []string {
 		"--cluster-signing-key-file=" + f.Key("ca"),
 		// A node without power is NotReady after 20 s instead of 50.
 		"--node-monitor-grace-period=20s",
-	}
-	return append(args, c.ControllerManagerArgs...)
+	}, c.ControllerManagerArgs...)
 }

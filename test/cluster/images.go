@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/seed-731df569/stash/test/cluster/internal/archive"
 )
@@ -77,16 +78,19 @@ func busyboxEntries() ([]archive.Entry, error) {
 
 // loadedDir holds the archives that LoadImage remembers, one for each
 // reference.
-func (c *Cache) loadedDir() string { return filepath.Join(c.dir, "loaded") }
+func (c *Cluster) loadedDir() string { return c.path("loaded") }
 
 // remember keeps an archive for every node of now and later, in place of an
 // older one of the same reference. It returns the kept file.
-func (c *Cache) remember(ctx context.Context, file string) (string, error) {
+func (c *Cluster) remember(ctx context.Context, file string) (string, error) {
 	ref, id, err := archive.Identify(file)
 	if err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, filepath.Join(c.dir, "loaded.lock"))
+	if err := os.MkdirAll(c.loadedDir(), 0o755); err != nil {
+		return "", fmt.Errorf("remember image: %w", err)
+	}
+	unlock, err := lock(ctx, c.path("loaded.lock"))
 	if err != nil {
 		return "", err
 	}
@@ -96,9 +100,6 @@ func (c *Cache) remember(ctx context.Context, file string) (string, error) {
 	if _, err := os.Stat(kept); err == nil {
 		return kept, nil
 	}
-	if err := os.MkdirAll(c.loadedDir(), 0o755); err != nil {
-		return "", fmt.Errorf("remember image: %w", err)
-	}
 	older, err := filepath.Glob(prefix + "*.tar")
 	if err != nil {
 		return "", fmt.Errorf("list images: %w", err)
@@ -107,7 +108,7 @@ func (c *Cache) remember(ctx context.Context, file string) (string, error) {
 		return "", fmt.Errorf("remember image %s: %w", ref, err)
 	}
 	for _, f := range older {
-		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(f); err != nil {
 			return "", fmt.Errorf("forget older image: %w", err)
 		}
 	}
@@ -128,39 +129,40 @@ func linkOrCopy(from, to string) error {
 
 // LoadImage brings an image archive (docker save format, as BuildImage
 // returns) to every node, under the reference that it carries. Nodes that are
-// off, and those of later clusters, get it when they boot. Loading an image
-// that is there already takes milliseconds.
+// off, or that the cluster gets later, import it when they boot; Down forgets
+// it. Loading an image that is there already takes milliseconds.
 func (c *Cluster) LoadImage(ctx context.Context, file string) error {
-	kept, err := c.cache.remember(ctx, file)
+	kept, err := c.remember(ctx, file)
 	if err != nil {
 		return err
-	}
-	failures := make(chan error, c.Nodes)
-	for i := 1; i <= c.Nodes; i++ {
-		go func() { failures <- c.importOn(ctx, nodeName(i), kept) }()
-	}
-	var errs []error
-	for range c.Nodes {
-		errs = append(errs, <-failures)
-	}
-	return errors.Join(errs...)
-}
-
-// importOn imports what is missing on a node, once it can.
-func (c *Cluster) importOn(ctx context.Context, node, kept string) error {
-	if !c.Powered(node) {
-		return nil
-	}
-	if _, err := os.Stat(c.DiskPath(node, filepath.Join(markersDir, filepath.Base(kept)))); err == nil {
-		return nil
 	}
 	p, err := c.cache.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	c.logf("loading image %s on %s", filepath.Base(kept), node)
-	if out, err := c.InHost(ctx, node, p.host, "import", containerdSocket, c.cache.loadedDir(), markersDir).CombinedOutput(); err != nil {
-		return fmt.Errorf("load image on %s: %w: %s", node, err, out)
+	return each(c.nodes(), func(name string) error { return c.importOn(ctx, p, name, kept) })
+}
+
+// importOn imports an image on a node that is on.
+func (c *Cluster) importOn(ctx context.Context, p parts, node, kept string) error {
+	marker := c.DiskPath(node, filepath.Join(markersDir, filepath.Base(kept)))
+	begin := time.Now()
+	loaded := false
+	// A node that is just booting has no containerd yet, and then imports the
+	// image by itself.
+	err := c.until(ctx, importLimit, "image on "+node, c.logFile(node, "containerd"), func(ctx context.Context) (bool, error) {
+		if _, err := os.Stat(marker); err == nil || !c.Powered(node) {
+			return true, nil
+		}
+		loaded = true
+		out, err := c.InHost(ctx, node, p.host, "import", containerdSocket, c.loadedDir(), markersDir).CombinedOutput()
+		if err != nil {
+			return false, fmt.Errorf("import: %w: %s", err, out)
+		}
+		return true, nil
+	})
+	if loaded && err == nil {
+		c.logf("loaded image %s on %s in %s", filepath.Base(kept), node, time.Since(begin).Round(100*time.Millisecond))
 	}
-	return nil
+	return err
 }

@@ -81,7 +81,7 @@ func checkKernel(ctx context.Context) error {
 		{"nftables (CONFIG_NF_TABLES)", "nft add table ip stash"},
 		{"overlayfs (CONFIG_OVERLAY_FS)", "modprobe -q overlay; grep -qw overlay /proc/filesystems"},
 	} {
-		cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--fork", "sh", "-c", probe.script) //nolint:gosec // the scripts are above
+		cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--fork", "sh", "-c", probe.script)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("run a cluster: this kernel (or container) does not allow %s: %w: %s", probe.what, err, strings.TrimSpace(string(out)))
 		}
@@ -164,7 +164,7 @@ const policy = "/usr/sbin/policy-rc.d"
 // containerd) while they are installed. A policy that is there already is the
 // owner's and stays.
 func forbidServices() (undo func(), err error) {
-	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755) //nolint:gosec // it is a program
+	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if os.IsExist(err) {
 		return func() {}, nil
 	}
@@ -175,7 +175,7 @@ func forbidServices() (undo func(), err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("keep services off: %w", err)
 	}
-	return func() { _ = os.Remove(policy) }, nil //nolint:errcheck // worst case, the next run meets it
+	return func() { _ = os.Remove(policy) }, nil // worst case, the next run meets it
 }
 
 // disableServices keeps newly installed services from starting at the next
@@ -208,7 +208,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { _ = f.Close() }, nil //nolint:errcheck // closing frees the lock in any case
+			return func() { _ = f.Close() }, nil // closing frees the lock in any case
 		}
 		select {
 		case <-ctx.Done():

@@ -89,8 +89,12 @@ func overlapping(cidr string) string {
 // Docker sets it: it may drop what hosts send each other.
 func warnFiltered(c *Cluster) {
 	data, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
-	if err == nil && strings.TrimSpace(string(data)) == "1" {
-		c.logf("note: net.bridge.bridge-nf-call-iptables is 1 here; if hosts cannot reach each other, allow forwarding on interface %s in the machine's firewall", c.bridge())
+	if err != nil || strings.TrimSpace(string(data)) != "1" {
+		return
+	}
+	rules, err := exec.Command("iptables", "-S", "FORWARD").Output()
+	if err == nil && strings.HasPrefix(string(rules), "-P FORWARD DROP") {
+		c.logf("note: this machine's firewall drops forwarded packets, bridged ones included; if hosts do not reach each other, allow them: iptables -I FORWARD -i %[1]s -o %[1]s -j ACCEPT", c.bridge())
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *Cluster) nodeSpec(i int, p parts) (host.Spec, error) {
 		Name: name, Address: c.NodeIP(i) + "/24", MAC: c.mac(10 + i), Gateway: c.MachineIP(),
 		Routes: routes, Forward: true,
 		Disk: c.DiskPath(name, "/"), Files: files,
-		Shared: []string{c.LogDir(), c.runDir(), c.CacheDir},
+		Shared: []string{c.LogDir(), c.runDir(), c.loadedDir(), c.CacheDir},
 		LogDir: c.LogDir(), Control: c.control(name),
 		Processes: []host.Process{
 			{Name: "containerd", Args: []string{"containerd"}},
@@ -50,7 +50,7 @@ func (c *Cluster) nodeSpec(i int, p parts) (host.Spec, error) {
 				"--node-ip=" + c.NodeIP(i),
 			}},
 			{Name: "kube-proxy", Args: []string{p.kubernetes, "kube-proxy", "--config=" + kubernetesDir + "/kube-proxy.yaml"}},
-			{Name: "loaded-images", Once: true, Args: []string{p.host, "import", containerdSocket, c.cache.loadedDir(), markersDir}},
+			{Name: "loaded-images", Once: true, Args: []string{p.host, "import", containerdSocket, c.loadedDir(), markersDir}},
 		},
 	}, nil
 }

@@ -68,7 +68,7 @@ func (c *Cache) buildProgram(ctx context.Context, source string, p program) (str
 	begin := time.Now()
 	// Beside the final name, so that a build that is cut off leaves no half
 	// program there.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", p.ldflags(version), "-o", path+".new", p.pkg) //nolint:gosec // our own table
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", p.ldflags(version), "-o", path+".new", p.pkg)
 	cmd.Dir = filepath.Join(source, p.dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	if err := c.runCmd(ctx, p.name, cmd); err != nil {

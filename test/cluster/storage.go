@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ func (s *Storage) BucketDir(bucket string) string { return s.c.path("storage", "
 // CreateBucket makes a bucket; one that exists is no error. It works while
 // the server is off, too.
 func (s *Storage) CreateBucket(bucket string) error {
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(bucket) {
+		return fmt.Errorf("create bucket %q: use 3 to 63 lower case letters, digits, dots and dashes", bucket)
+	}
 	if err := os.MkdirAll(s.BucketDir(bucket), 0o755); err != nil {
 		return fmt.Errorf("create bucket: %w", err)
 	}

@@ -19,6 +19,8 @@ const (
 	apiLimit   = 90 * time.Second
 	nodeLimit  = 120 * time.Second
 	addonLimit = 120 * time.Second
+	// importLimit bounds the loading of an image of some 100 MB.
+	importLimit = 180 * time.Second
 )
 
 // Up brings the cluster up and returns when the API server answers, every
@@ -66,7 +68,7 @@ func (c *Cluster) lockFile() string { return c.StateDir + ".lock" }
 
 // layOut makes the state folder with credentials.
 func (c *Cluster) layOut() error {
-	for _, dir := range []string{c.runDir(), c.LogDir(), c.path("pki"), c.path("etcd")} {
+	for _, dir := range []string{c.runDir(), c.LogDir(), c.path("pki"), c.path("etcd"), c.loadedDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make state folder: %w", err)
 		}
@@ -148,7 +150,7 @@ func (c *Cluster) Down(ctx context.Context, options ...DownOption) error {
 		if err := os.RemoveAll(c.StateDir); err != nil {
 			return fmt.Errorf("remove state: %w", err)
 		}
-		_ = os.Remove(c.lockFile()) //nolint:errcheck // an empty file at worst
+		_ = os.Remove(c.lockFile()) // an empty file at worst
 		return nil
 	}
 	return c.forget(hosts)
@@ -157,13 +159,13 @@ func (c *Cluster) Down(ctx context.Context, options ...DownOption) error {
 // forget removes the state of hosts and control plane, but not the storage's.
 func (c *Cluster) forget(hosts []string) error {
 	var errs []error
-	for _, dir := range []string{"etcd", "disks", "pki", "kubeconfig"} {
+	for _, dir := range []string{"etcd", "disks", "loaded", "pki", "kubeconfig"} {
 		errs = append(errs, os.RemoveAll(c.path(dir)))
 	}
 	for _, name := range hosts {
-		logs, err := filepath.Glob(filepath.Join(c.LogDir(), name+"[.-]*"))
+		logs, err := filepath.Glob(filepath.Join(c.LogDir(), name+"-*.log"))
 		errs = append(errs, err)
-		for _, f := range append(logs, c.control(name), filepath.Join(c.runDir(), name+".json")) {
+		for _, f := range append(logs, filepath.Join(c.LogDir(), name+".log"), c.control(name), filepath.Join(c.runDir(), name+".json")) {
 			errs = append(errs, os.RemoveAll(f))
 		}
 	}

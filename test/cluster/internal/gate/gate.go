@@ -153,6 +153,6 @@ func closeWrite(c net.Conn) {
 		return
 	}
 	if err := half.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
-		_ = c.Close() //nolint:errcheck // it is broken already
+		_ = c.Close() // it is broken already
 	}
 }

@@ -147,7 +147,7 @@ func waitURL(url, caFile string) {
 	for {
 		resp, err := client.Get(url)
 		if err == nil {
-			_ = resp.Body.Close() //nolint:errcheck // nothing of it is read
+			_ = resp.Body.Close() // nothing of it is read
 			if resp.StatusCode == http.StatusOK {
 				return
 			}

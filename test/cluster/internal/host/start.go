@@ -54,7 +54,7 @@ func Start(ctx context.Context, binary, runDir string, spec Spec, plug func(pid 
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
 	err = cmd.Start()
-	_ = wait.Close() //nolint:errcheck // the child has its own copy
+	_ = wait.Close() // the child has its own copy
 	if err != nil {
 		return fmt.Errorf("start host %s: %w", spec.Name, err)
 	}

@@ -150,7 +150,7 @@ func (s *supervisor) stop(st *processState) {
 		return
 	}
 	// The process is a session leader, so its group is its own.
-	_ = syscall.Kill(-pid, syscall.SIGKILL) //nolint:errcheck // it may have ended just now
+	_ = syscall.Kill(-pid, syscall.SIGKILL) // it may have ended just now
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for s.running(st) && ctx.Err() == nil {

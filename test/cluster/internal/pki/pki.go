@@ -25,7 +25,7 @@ type Folder struct {
 	Dir string
 }
 
-// Crt, Key and Pub return the path of a file of the folder.
+// Crt returns the path of a certificate.
 func (f Folder) Crt(name string) string { return filepath.Join(f.Dir, name+".crt") }
 
 // Key returns the path of a private key.
