@@ -33,7 +33,7 @@ func MountsFor(template *corev1.PodTemplateSpec, paths []string) (mounts []corev
 		for i := range c.VolumeMounts {
 			m := &c.VolumeMounts[i]
 			below := path.Clean(m.MountPath)
-			if m.SubPathExpr == "" && below != p && Covers(p, below) && holdsData(template, m.Name) {
+			if m.SubPathExpr == "" && below != p && Covers(p, below) && HoldsData(template, m.Name) {
 				wanted = append(wanted, *m)
 			}
 		}
@@ -63,9 +63,10 @@ func covering(template *corev1.PodTemplateSpec, p string) (*corev1.Container, *c
 	return container, best
 }
 
-// holdsData is false for volumes that Kubernetes fills itself. Claims of volumeClaimTemplates are
+// HoldsData tells whether a pod's volume holds data of the application; false for those that
+// Kubernetes fills itself. Claims of volumeClaimTemplates are
 // not among the template's volumes and hold data.
-func holdsData(template *corev1.PodTemplateSpec, name string) bool {
+func HoldsData(template *corev1.PodTemplateSpec, name string) bool {
 	i := slices.IndexFunc(template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
 	if i < 0 {
 		return true
