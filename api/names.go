@@ -41,6 +41,9 @@ const (
 	LabelManaged = prefix + "managed"
 	// LabelRestoring on a Namespace closes it to unstamped pods of targets under restore.
 	LabelRestoring = prefix + "restoring"
+	// LabelProbe on a pod of a dry run asks the hook of a closed namespace for a refusal: that the
+	// namespace is closed is proven by it.
+	LabelProbe = prefix + "probe"
 )
 
 // Labels on sessions and generated objects; the first two of a session are what the existing

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-731df569/stash/session"
+)
+
+// runOptions are the flags of `stash run`.
+type runOptions struct {
+	namespace, podName, image           string
+	webhookAddress, brokerAddress       string
+	metricsAddress, probeAddress        string
+	webhookService, brokerService       string
+	leaderElect                         bool
+	leaseDuration, renewDeadline, retry time.Duration
+	drain                               time.Duration
+	workerIdle                          time.Duration
+	maxRollouts                         int
+	limits                              session.Limits
+	logLevel, logFormat                 string
+}
+
+func newRun() *cobra.Command {
+	o := runOptions{limits: session.DefaultLimits()}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the operator",
+		Long: `Run the operator: on every replica the admission webhooks and the broker that agents
+connect to; on the leader also the controllers and the scheduler.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.namespace == "" || o.podName == "" {
+				return errors.New("the environment has no POD_NAMESPACE and POD_NAME, and neither --namespace nor --pod-name is given")
+			}
+			log, err := newLogger(o.logLevel, o.logFormat)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), o, log)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace that the operator runs in")
+	f.StringVar(&o.podName, "pod-name", os.Getenv("POD_NAME"), "name of the operator's own pod")
+	f.StringVar(&o.image, "image", "", "image of the agents (default: that of the operator's own pod)")
+	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address of the admission webhooks")
+	f.StringVar(&o.brokerAddress, "broker-address", ":9444", "address of the broker")
+	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
+	f.StringVar(&o.probeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.webhookService, "webhook-service", "stash-webhook", "Service of the webhooks, in the operator's namespace")
+	f.StringVar(&o.brokerService, "broker-service", "stash-broker", "Service of the broker, in the operator's namespace")
+	f.BoolVar(&o.leaderElect, "leader-elect", true, "run the controllers on one replica only")
+	f.DurationVar(&o.leaseDuration, "lease-duration", 15*time.Second, "how long a leader that is silent stays leader")
+	f.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "how long the leader tries to renew its lease")
+	f.DurationVar(&o.retry, "lease-retry", 2*time.Second, "time between two attempts to get or renew the lease")
+	f.DurationVar(&o.drain, "drain", 5*time.Second, "how long requests are still served after SIGTERM, until endpoints are gone everywhere")
+	f.DurationVar(&o.workerIdle, "worker-idle", 2*time.Minute, "how long a repository worker waits for more work")
+	f.IntVar(&o.maxRollouts, "max-rollouts", 10, "workloads that are rolled out for their sidecar at the same time")
+	f.DurationVar(&o.limits.Accept, "accept-limit", o.limits.Accept, "how long an agent may take to accept its work")
+	f.DurationVar(&o.limits.Heartbeat, "heartbeat-limit", o.limits.Heartbeat, "how long an agent may be silent before it counts as lost")
+	f.DurationVar(&o.limits.Progress, "progress-limit", o.limits.Progress, "how long restic may stand still before its host fails")
+	f.DurationVar(&o.limits.Repository, "repository-limit", o.limits.Repository, "how long a session waits for its repository")
+	f.DurationVar(&o.limits.Pods, "pods-limit", o.limits.Pods, "how long a session waits for a pod that can do its work")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	return cmd
+}
+
+func newLogger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, errors.New("--log-level: expected debug, info, warn or error")
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	}
+	return nil, errors.New("--log-format: expected json or text")
+}

@@ -1,0 +1,220 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
+)
+
+// progressEvery is how often progress is written for one task.
+const progressEvery = 3 * time.Second
+
+// conflicts is how often a status is read and written anew when others write it at the same time.
+const conflicts = 20
+
+// progressTimes remembers when progress of a task was last written.
+type progressTimes struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// due tells whether progress of a task may be written now, and counts it as written.
+func (p *progressTimes) due(task string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		p.last = map[string]time.Time{}
+	}
+	if now.Sub(p.last[task]) < progressEvery {
+		return false
+	}
+	p.last[task] = now
+	return true
+}
+
+func (p *progressTimes) forget(task string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.last, task)
+}
+
+// updateStatus reads an object from the API server, changes its status and writes it, again and
+// again while others are faster. change reports whether there is anything to write.
+func updateStatus[T client.Object](ctx context.Context, w *World, key client.ObjectKey, obj T, change func(T) (bool, error)) error {
+	for i := range conflicts {
+		if err := w.Live.Get(ctx, key, obj); err != nil {
+			return err //nolint:wrapcheck // the caller tells absence from failure
+		}
+		write, err := change(obj)
+		if err != nil || !write {
+			return err
+		}
+		err = w.Status().Update(ctx, obj)
+		if err == nil || !apierrors.IsConflict(err) {
+			return err //nolint:wrapcheck // as above
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(i+1) * time.Duration(5+rand.IntN(10)) * time.Millisecond): //nolint:gosec // jitter
+		}
+	}
+	return errors.New("write status: too many conflicts")
+}
+
+// change changes the assignment of a task, in whichever kind of session it is.
+func (g *Agents) change(ctx context.Context, id broker.Identity, task string, fn func(*v1beta1.Assignment) bool) error {
+	switch id.Role {
+	case protocol.RoleSidecar:
+		key, err := g.sessionOf(ctx, id, task)
+		if err != nil || key == nil {
+			return err
+		}
+		return ignoreGone(updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
+			a := findAssignment(bs, task)
+			if a == nil || !fn(a) {
+				return false, nil
+			}
+			bs.Status.Progress = progressText(bs.Status.Targets[0].Assignments)
+			return true, nil
+		}))
+	case protocol.RoleInit:
+		rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
+		if err != nil || rs == nil {
+			return err
+		}
+		return ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
+			for i := range rs.Status.Assignments {
+				if a := &rs.Status.Assignments[i]; a.ID == task && fn(a) {
+					rs.Status.Progress = progressText(rs.Status.Assignments)
+					return true, nil
+				}
+			}
+			return false, nil
+		}))
+	case protocol.RoleWorker:
+	}
+	return nil
+}
+
+// Accepted implements broker.Results.
+func (g *Agents) Accepted(ctx context.Context, id broker.Identity, task string) error {
+	now := metav1.NewTime(g.Now())
+	return g.change(ctx, id, task, func(a *v1beta1.Assignment) bool {
+		a.Acknowledged, a.LastSeen = &now, &now
+		return true
+	})
+}
+
+// Alive implements broker.Results.
+func (g *Agents) Alive(ctx context.Context, id broker.Identity, tasks []string) error {
+	now := metav1.NewTime(g.Now())
+	var errs []error
+	for _, t := range tasks {
+		errs = append(errs, g.change(ctx, id, t, func(a *v1beta1.Assignment) bool {
+			if a.Acknowledged == nil {
+				a.Acknowledged = &now
+			}
+			a.LastSeen = &now
+			a.Lost = nil // it was given up too early, and nothing was decided since
+			return true
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// Progress implements broker.Results. A report that comes too soon after the last is dropped.
+func (g *Agents) Progress(ctx context.Context, id broker.Identity, p protocol.Progress) error {
+	if !g.progress.due(p.ID, g.Now()) {
+		return nil
+	}
+	now := metav1.NewTime(g.Now())
+	return g.change(ctx, id, p.ID, func(a *v1beta1.Assignment) bool {
+		at := now
+		if old := a.Progress; old != nil && old.BytesDone == p.BytesDone && old.FilesDone == p.FilesDone {
+			at = old.Time // standing still shows in the time
+		}
+		if a.Acknowledged == nil {
+			a.Acknowledged = &now
+		}
+		a.LastSeen = &now
+		a.Progress = &v1beta1.Progress{
+			Percent: int32(min(100, max(0, p.Percent))), BytesDone: p.BytesDone, TotalBytes: p.TotalBytes,
+			FilesDone: p.FilesDone, TotalFiles: p.TotalFiles, SecondsLeft: p.SecondsLeft, Path: p.Path, Time: at,
+		}
+		return true
+	})
+}
+
+// sessionOf finds the BackupSession of a task. The cache may not have the assignment any more, or
+// not yet; then the sessions of the namespace are searched by UID.
+func (g *Agents) sessionOf(ctx context.Context, id broker.Identity, task string) (*client.ObjectKey, error) {
+	uid := uidOf(task)
+	list := &v1beta1.BackupSessionList{}
+	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
+		return nil, fmt.Errorf("list BackupSessions: %w", err)
+	}
+	for i := range list.Items {
+		if string(list.Items[i].UID) == uid {
+			key := client.ObjectKeyFromObject(&list.Items[i])
+			return &key, nil
+		}
+	}
+	all := &v1beta1.BackupSessionList{}
+	if err := g.List(ctx, all); err != nil {
+		return nil, fmt.Errorf("list BackupSessions: %w", err)
+	}
+	for i := range all.Items {
+		if string(all.Items[i].UID) == uid && knows(&all.Items[i], id, task) {
+			key := client.ObjectKeyFromObject(&all.Items[i])
+			return &key, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // the session was deleted: there is nobody to tell
+}
+
+// knows tells whether a session gave work to a pod's host: results of strangers are not taken.
+func knows(bs *v1beta1.BackupSession, id broker.Identity, task string) bool {
+	for _, t := range bs.Status.Targets {
+		if t.Ref.Name == id.Owner.Name && t.Ref.Kind == id.Owner.Kind {
+			ns := t.Ref.Namespace
+			if ns == "" {
+				ns = bs.Namespace
+			}
+			return ns == id.Namespace && task != ""
+		}
+	}
+	return false
+}
+
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Result implements broker.Results.
+func (g *Agents) Result(ctx context.Context, id broker.Identity, r protocol.Result) error {
+	defer g.progress.forget(r.ID)
+	switch id.Role {
+	case protocol.RoleSidecar:
+		return g.backupResult(ctx, id, r)
+	case protocol.RoleInit:
+		return g.restoreResult(ctx, id, r)
+	case protocol.RoleWorker:
+		return g.workResult(ctx, id, r)
+	}
+	return nil
+}

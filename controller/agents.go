@@ -1,0 +1,285 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/session"
+)
+
+// Agents tells agents their work and takes their results, on every replica. What is to be done
+// stands in status; before credentials leave, it is read from the API server once more.
+type Agents struct {
+	*World
+	progress progressTimes
+}
+
+// NewAgents returns the broker's source of work and sink of results.
+func NewAgents(w *World) *Agents { return &Agents{World: w} }
+
+// Orders implements broker.Work.
+func (g *Agents) Orders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
+	switch id.Role {
+	case protocol.RoleSidecar:
+		return g.backupOrders(ctx, id, has)
+	case protocol.RoleInit:
+		return g.restoreOrders(ctx, id, has)
+	case protocol.RoleWorker:
+		return g.workerOrders(ctx, id, has)
+	}
+	return broker.Orders{Refuse: fmt.Sprintf("role %q is not known", id.Role)}, nil
+}
+
+func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
+	list := &v1beta1.BackupSessionList{}
+	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
+		return broker.Orders{}, fmt.Errorf("list BackupSessions: %w", err)
+	}
+	var out broker.Orders
+	for i := range list.Items {
+		for _, t := range list.Items[i].Status.Targets {
+			for _, a := range t.Assignments {
+				if a.PodUID != id.PodUID || a.Lost != nil && !has(a.ID) {
+					continue
+				}
+				if a.Cancelled {
+					if has(a.ID) {
+						out.Cancel = append(out.Cancel, a.ID)
+					}
+					continue
+				}
+				if has(a.ID) {
+					continue
+				}
+				task, err := g.backupTask(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), a.ID)
+				if err != nil {
+					return broker.Orders{}, err
+				}
+				if task != nil {
+					out.Tasks = append(out.Tasks, *task)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// backupTask makes the task of an assignment, if the API server still has it.
+func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.ObjectKey, assignment string) (*protocol.Task, error) {
+	bs := &v1beta1.BackupSession{}
+	if err := g.Live.Get(ctx, key, bs); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	a := findAssignment(bs, assignment)
+	if a == nil || a.Lost != nil || session.Finished(bs.Status.Phase) {
+		return nil, nil //nolint:nilnil // the cache was behind: there is no task any more
+	}
+	config := &v1beta1.BackupConfiguration{}
+	if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, config); err != nil {
+		return nil, fmt.Errorf("read BackupConfiguration: %w", err)
+	}
+	spec, _ := config.Spec.Shipped()
+	repo, err := g.Repository(ctx, spec.Repository, config.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if repo == nil {
+		return nil, problemf("Repository %q does not exist", spec.Repository.Name)
+	}
+	task, err := g.task(ctx, id, repo, assignment)
+	if err != nil {
+		return nil, err
+	}
+	task.Cache, task.Nice, task.IONice = cacheOf(spec.TempDir), niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
+	if spec.TimeOut != nil {
+		task.Deadline = bs.CreationTimestamp.Add(spec.TimeOut.Duration)
+	}
+	task.Backup = &protocol.Backup{
+		Host: a.Hostname, Paths: spec.Target.Paths, Exclude: spec.Target.Exclude, Args: spec.Target.Args,
+		Tags: []string{api.TagSession + string(bs.UID)},
+	}
+	return task, nil
+}
+
+// task makes a task with the credentials of a Repository, for a pod that may hold them.
+func (g *Agents) task(ctx context.Context, id broker.Identity, repo *v1alpha1.Repository, taskID string) (*protocol.Task, error) {
+	if ok, err := g.mayUse(ctx, repo, id.Namespace); err != nil || !ok {
+		if err != nil {
+			return nil, err
+		}
+		return nil, problemf("Repository \"%s/%s\" does not admit namespace %q: its spec.usagePolicy must name it", repo.Namespace, repo.Name, id.Namespace)
+	}
+	access, err := g.access(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.holds(ctx, repo, id); err != nil {
+		return nil, err
+	}
+	return &protocol.Task{ID: taskID, Repository: access}, nil
+}
+
+// restoreOrders tells an init-container what to restore, to wait, or to let the pod start.
+func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
+	if id.Restore == "" {
+		return broker.Orders{Finish: true}, nil
+	}
+	rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
+	if err != nil {
+		return broker.Orders{}, err
+	}
+	if rs == nil {
+		return broker.Orders{Wait: "the RestoreSession of this pod is not known"}, nil
+	}
+	if restoredIn(rs, id.PodUID) {
+		return broker.Orders{Finish: true}, nil
+	}
+	switch rs.Status.Phase {
+	case v1beta1.RestoreSucceeded:
+		return broker.Orders{Finish: true}, nil
+	case v1beta1.RestoreFailed, v1beta1.RestoreInvalid:
+		return broker.Orders{Refuse: fmt.Sprintf("RestoreSession %q failed: %s. Delete it to let the pod start without a restore, or create another one", rs.Name, rs.Status.Reason)}, nil
+	case v1beta1.RestorePending, v1beta1.RestoreRunning, v1beta1.RestoreUnknown:
+	}
+	i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.PodUID == id.PodUID && a.Lost == nil })
+	if i < 0 {
+		if done, err := g.claimsRestored(ctx, rs, id); err != nil || done {
+			return broker.Orders{Finish: done}, err
+		}
+		return broker.Orders{Wait: "waiting for its turn: " + rs.Status.Reason}, nil
+	}
+	a := rs.Status.Assignments[i]
+	if a.Cancelled {
+		return broker.Orders{Cancel: []string{a.ID}}, nil
+	}
+	if has(a.ID) {
+		return broker.Orders{}, nil
+	}
+	task, err := g.restoreTask(ctx, id, rs, a)
+	if err != nil {
+		var p *problem
+		if errors.As(err, &p) {
+			return broker.Orders{Wait: p.Error()}, nil
+		}
+		return broker.Orders{}, err
+	}
+	return broker.Orders{Tasks: []protocol.Task{*task}}, nil
+}
+
+func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1beta1.RestoreSession, error) {
+	list := &v1beta1.RestoreSessionList{}
+	if err := g.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexHash: hash}); err != nil {
+		return nil, fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return nil, nil //nolint:nilnil // absence is an answer
+	}
+	rs := &v1beta1.RestoreSession{}
+	if err := g.Live.Get(ctx, client.ObjectKeyFromObject(&list.Items[0]), rs); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return rs, nil
+}
+
+func restoredIn(rs *v1beta1.RestoreSession, podUID string) bool {
+	return slices.ContainsFunc(rs.Status.Restored, func(r v1beta1.RestoredHost) bool { return r.PodUID == podUID })
+}
+
+func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta1.RestoreSession, a v1beta1.Assignment) (*protocol.Task, error) {
+	spec, _ := rs.Spec.Shipped()
+	repo, err := g.Repository(ctx, spec.Repository, rs.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if repo == nil {
+		return nil, problemf("Repository %q does not exist", spec.Repository.Name)
+	}
+	task, err := g.task(ctx, id, repo, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	task.Cache, task.Nice, task.IONice = cacheOf(spec.TempDir), niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
+	if spec.TimeOut != nil {
+		task.Deadline = rs.CreationTimestamp.Add(spec.TimeOut.Duration)
+	}
+	task.Restore = &protocol.Restore{Host: a.Hostname, Args: spec.Target.Args}
+	for _, p := range rs.Status.Pinned {
+		if p.Hostname != a.Hostname {
+			continue
+		}
+		rule := v1beta1.Rule{}
+		if int(p.Rule) < len(spec.Target.Rules) {
+			rule = spec.Target.Rules[p.Rule]
+		}
+		task.Restore.Snapshots = append(task.Restore.Snapshots, protocol.RestoreSnapshot{
+			ID: p.ID, Path: p.Path, Include: rule.Include, Exclude: rule.Exclude,
+			Delete: rule.ExistingFiles == v1beta1.ExistingFilesDelete,
+		})
+	}
+	return task, nil
+}
+
+// workerOrders tells a repository worker the operations that were given to it.
+func (g *Agents) workerOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
+	list := &v1alpha1.RepositoryList{}
+	if err := g.List(ctx, list, client.InNamespace(id.Namespace), client.MatchingFields{indexPod: id.PodUID}); err != nil {
+		return broker.Orders{}, fmt.Errorf("list Repositories: %w", err)
+	}
+	var out broker.Orders
+	for i := range list.Items {
+		w := list.Items[i].Status.Work
+		if w == nil || w.PodUID != id.PodUID || has(w.ID) {
+			continue
+		}
+		repo := &v1alpha1.Repository{}
+		if err := g.Live.Get(ctx, client.ObjectKeyFromObject(&list.Items[i]), repo); err != nil {
+			if client.IgnoreNotFound(err) == nil {
+				continue
+			}
+			return out, fmt.Errorf("read Repository: %w", err)
+		}
+		if repo.Status.Work == nil || repo.Status.Work.ID != w.ID {
+			continue
+		}
+		task, err := g.maintainTask(ctx, id, repo)
+		if err != nil {
+			var p *problem
+			if errors.As(err, &p) {
+				if err := g.failWork(ctx, repo, p.Error()); err != nil {
+					return out, err
+				}
+				continue
+			}
+			return out, err
+		}
+		out.Tasks = append(out.Tasks, *task)
+	}
+	return out, nil
+}
+
+func findAssignment(bs *v1beta1.BackupSession, id string) *v1beta1.Assignment {
+	for i := range bs.Status.Targets {
+		for j := range bs.Status.Targets[i].Assignments {
+			if bs.Status.Targets[i].Assignments[j].ID == id {
+				return &bs.Status.Targets[i].Assignments[j]
+			}
+		}
+	}
+	return nil
+}
+
+// uidOf returns the UID of the session in an assignment's ID.
+func uidOf(task string) string {
+	uid, _, _ := strings.Cut(task, "/")
+	return uid
+}

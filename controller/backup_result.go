@@ -1,0 +1,129 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/session"
+)
+
+// maxErrorLength bounds an error in a status.
+const maxErrorLength = 2000
+
+// backupResult stores the result of a host. One that ended before the deadline counts however late
+// it comes; then a session that was failed for the deadline is mended.
+func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protocol.Result) error {
+	key, err := g.sessionOf(ctx, id, r.ID)
+	if err != nil || key == nil {
+		return err
+	}
+	stats := hostStats(id, r)
+	var told *v1beta1.BackupSession
+	err = updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
+		st := &bs.Status
+		stats.Hostname = hostOf(r.ID)
+		over := session.Finished(st.Phase)
+		if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
+			return false, nil
+		}
+		if d := st.SessionDeadline; over && d != nil && r.Finished.After(d.Time) {
+			return false, nil
+		}
+		if !session.RecordBackup(st, stats) {
+			return !over, nil // the assignment is taken away all the same
+		}
+		st.Progress = progressText(st.Targets[0].Assignments)
+		if over {
+			mend(bs, g.Now())
+		}
+		told = bs
+		return true, nil
+	})
+	if err == nil && told != nil {
+		if stats.Phase == v1beta1.HostBackupSucceeded {
+			g.event(told, corev1.EventTypeNormal, "Host Backup Succeeded", fmt.Sprintf("host %s was backed up in %s by pod %s", stats.Hostname, stats.Duration, id.Pod))
+		} else {
+			g.event(told, corev1.EventTypeWarning, "Host Backup Failed", stats.Hostname+": "+stats.Error)
+		}
+	}
+	return ignoreGone(err)
+}
+
+// mend gives a session that was failed too early the outcome of its results.
+func mend(bs *v1beta1.BackupSession, now time.Time) {
+	phase, reason := session.Outcome(bs.Status.Targets[0])
+	if phase != v1beta1.BackupSessionSucceeded {
+		return
+	}
+	api.RemoveCondition(&bs.Status.Conditions, api.DeadlineExceeded)
+	bs.Status.CompletionTime = nil
+	session.Finish(&bs.Status, phase, reason, bs.CreationTimestamp, metav1.NewTime(now))
+}
+
+// hostOf returns the host in an assignment's ID, <uid>/<host>/….
+func hostOf(task string) string {
+	parts := strings.Split(task, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	return parts[1]
+}
+
+func hostStats(id broker.Identity, r protocol.Result) v1beta1.HostBackupStats {
+	s := v1beta1.HostBackupStats{Phase: v1beta1.HostBackupSucceeded, Duration: r.Duration.Round(time.Millisecond).String(), Pod: id.Pod}
+	for _, b := range r.Backups {
+		s.Snapshots = append(s.Snapshots, snapshotStats(b))
+		if b.UnreadableCount > 0 {
+			s.Incomplete += int64(b.UnreadableCount)
+			s.Error = joined(s.Error, fmt.Sprintf("%s: %d files could not be read: %s", b.Path, b.UnreadableCount, strings.Join(b.Unreadable, ", ")))
+		}
+	}
+	if r.Error != "" {
+		s.Phase = v1beta1.HostBackupFailed
+		s.Error = joined(r.Error, s.Error)
+	}
+	s.Error = shorten(s.Error)
+	return s
+}
+
+func snapshotStats(b protocol.PathBackup) v1beta1.SnapshotStats {
+	sum := b.Summary
+	total, fresh, changed, same := sum.TotalFilesProcessed, sum.FilesNew, sum.FilesChanged, sum.FilesUnmodified
+	return v1beta1.SnapshotStats{
+		Name: short(sum.SnapshotID), ID: sum.SnapshotID, Path: b.Path,
+		TotalSize: formatBytes(sum.TotalBytesProcessed), TotalBytes: sum.TotalBytesProcessed,
+		Uploaded: formatBytes(sum.DataAddedPacked), UploadedBytes: sum.DataAddedPacked,
+		ProcessingTime: formatMinutes(sum.TotalDuration),
+		FileStats:      v1beta1.FileStats{TotalFiles: &total, NewFiles: &fresh, ModifiedFiles: &changed, UnmodifiedFiles: &same},
+	}
+}
+
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+func shorten(s string) string {
+	if len(s) <= maxErrorLength {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxErrorLength], "") + "…"
+}
+
+func short(id string) string {
+	if len(id) > 8 {
+		return id[:8]
+	}
+	return id
+}

@@ -1,0 +1,267 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/scheduler"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/validators"
+)
+
+// defaultHistory is how many finished sessions are kept where the configuration does not say.
+const defaultHistory = 1
+
+// BackupConfigurations keeps the conditions, the schedule and the history of configurations.
+type BackupConfigurations struct {
+	*World
+	Schedule *Schedule
+}
+
+// Reconcile brings one configuration up to date.
+func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	key := req.String()
+	c := &v1beta1.BackupConfiguration{}
+	if err := r.Get(ctx, req.NamespacedName, c); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Schedule.Remove(key)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("read BackupConfiguration: %w", err)
+	}
+	if c.DeletionTimestamp != nil {
+		r.Schedule.Remove(key)
+		return ctrl.Result{}, nil
+	}
+	before := c.Status.DeepCopy()
+	c = c.DeepCopy()
+	if err := r.update(ctx, c); err != nil {
+		return ctrl.Result{}, err
+	}
+	if !equalStatus(before, &c.Status) {
+		err := r.Status().Update(ctx, c)
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+		}
+		if err != nil {
+			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
+		}
+	}
+	// A Secret is not watched: its coming is seen by looking again.
+	if c.Status.Phase != v1beta1.BackupInvokerReady {
+		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
+	}
+	return ctrl.Result{RequeueAfter: 10 * time.Minute}, nil
+}
+
+func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+	c.Status.ObservedGeneration = c.Generation
+	for _, step := range []func(context.Context, *v1beta1.BackupConfiguration) error{
+		r.validate, r.repository, r.target, r.schedule, r.history,
+	} {
+		if err := step(ctx, c); err != nil {
+			return err
+		}
+	}
+	c.Status.Phase = phase(c)
+	return nil
+}
+
+// phase is Stash's: NotReady before Invalid before Ready.
+func phase(c *v1beta1.BackupConfiguration) v1beta1.BackupConfigurationPhase {
+	cond := c.Status.Conditions
+	switch {
+	case !api.IsTrue(cond, api.RepositoryFound) || !api.IsTrue(cond, api.BackendSecretFound):
+		return v1beta1.BackupInvokerNotReady
+	case api.IsFalse(cond, api.ValidationPassed):
+		return v1beta1.BackupInvokerInvalid
+	case api.IsTrue(cond, api.ValidationPassed) && api.IsTrue(cond, api.CronJobCreated) && api.IsTrue(cond, api.BackupTargetFound):
+		return v1beta1.BackupInvokerReady
+	}
+	return v1beta1.BackupInvokerNotReady
+}
+
+func (r *BackupConfigurations) set(c *v1beta1.BackupConfiguration, kind string, ok bool, reason, message string) {
+	changed := api.SetCondition(&c.Status.Conditions, condition(kind, ok, reason, message, c.Generation), metav1.NewTime(r.Now()))
+	if changed && !ok {
+		r.event(c, corev1.EventTypeWarning, reason, message)
+	}
+}
+
+// validate runs the webhook's own rules: a webhook that was down does no harm.
+func (r *BackupConfigurations) validate(_ context.Context, c *v1beta1.BackupConfiguration) error {
+	if res := validators.BackupConfiguration(c, nil, validators.Facts{}); len(res.Errors) > 0 {
+		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", res.Errors.ToAggregate().Error())
+		return nil
+	}
+	r.set(c, api.ValidationPassed, true, "ResourceValidationPassed", "the configuration is valid")
+	return nil
+}
+
+func (r *BackupConfigurations) repository(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+	repo, err := r.Repository(ctx, c.Spec.Repository, c.Namespace)
+	if err != nil {
+		return err
+	}
+	name := repositoryKey(c.Spec.Repository, c.Namespace)
+	if repo == nil {
+		r.set(c, api.RepositoryFound, false, "RepositoryNotAvailable", fmt.Sprintf("Repository %q does not exist", name))
+		api.RemoveCondition(&c.Status.Conditions, api.BackendSecretFound)
+		return nil
+	}
+	targetNS := c.Namespace
+	if c.Spec.Target != nil {
+		targetNS = target.Namespace(c.Spec.Target.Ref, c.Namespace)
+	}
+	for _, ns := range []string{c.Namespace, targetNS} {
+		ok, err := r.mayUse(ctx, repo, ns)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			r.set(c, api.RepositoryFound, false, "RepositoryNotAvailable", fmt.Sprintf("Repository %q does not admit namespace %q: its spec.usagePolicy must name it", name, ns))
+			return nil
+		}
+	}
+	r.set(c, api.RepositoryFound, true, "RepositoryAvailable", fmt.Sprintf("Repository %q exists", name))
+	if _, err := r.access(ctx, repo); err != nil {
+		text, ok := asProblem(err)
+		if !ok {
+			return err
+		}
+		r.set(c, api.BackendSecretFound, false, "BackendSecretNotAvailable", text)
+		return nil
+	}
+	r.set(c, api.BackendSecretFound, true, "BackendSecretAvailable", fmt.Sprintf("Secret \"%s/%s\" holds the keys that the backend needs", repo.Namespace, repo.Spec.Backend.StorageSecretName))
+	return nil
+}
+
+func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+	if c.Spec.Target == nil {
+		r.set(c, api.BackupTargetFound, false, "TargetNotAvailable", "spec.target is empty")
+		return nil
+	}
+	ref := c.Spec.Target.Ref
+	obj, _, err := r.Workload(ctx, ref, c.Namespace)
+	switch {
+	case errors.Is(err, target.ErrNotSupportedYet) || errors.Is(err, target.ErrUnknownKind):
+		r.set(c, api.BackupTargetFound, false, "TargetNotAvailable", err.Error())
+		return nil
+	case err != nil:
+		return err
+	case obj == nil:
+		r.set(c, api.BackupTargetFound, false, "TargetNotAvailable", fmt.Sprintf("%s \"%s/%s\" does not exist", ref.Kind, target.Namespace(ref, c.Namespace), ref.Name))
+		return nil
+	}
+	r.set(c, api.BackupTargetFound, true, "TargetAvailable", fmt.Sprintf("%s \"%s/%s\" exists", ref.Kind, target.Namespace(ref, c.Namespace), ref.Name))
+	ns := target.Namespace(ref, c.Namespace)
+	yes := "true"
+	if err := r.labelNamespace(ctx, ns, api.LabelManaged, &yes); err != nil {
+		return err
+	}
+	return r.ensureCA(ctx, ns)
+}
+
+// schedule makes the schedule known. The condition keeps the name that scripts wait for.
+func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConfiguration) error {
+	key := client.ObjectKeyFromObject(c).String()
+	if c.Spec.Schedule == "" {
+		r.Schedule.Remove(key)
+		c.Status.NextSlot = nil
+		r.set(c, api.CronJobCreated, true, "NotScheduled", "spec.schedule is empty: only BackupSessions made by hand run")
+		return nil
+	}
+	s, err := scheduler.Parse(c.Spec.Schedule, c.Spec.TimeZone)
+	if err != nil {
+		r.Schedule.Remove(key)
+		c.Status.NextSlot = nil
+		r.set(c, api.CronJobCreated, false, "CronJobCreationFailed", "spec.schedule: "+err.Error())
+		return nil
+	}
+	if c.Spec.Paused {
+		r.Schedule.Remove(key)
+		c.Status.NextSlot = nil
+		// What falls into a pause was not missed.
+		now := metav1.NewTime(r.Now().Truncate(time.Second))
+		if c.Status.LastSlot == nil || now.Sub(c.Status.LastSlot.Time) > time.Minute {
+			c.Status.LastSlot = &now
+		}
+		r.set(c, api.CronJobCreated, true, "Paused", "the schedule is paused; BackupSessions made by hand run")
+		return nil
+	}
+	next := metav1.NewTime(r.Schedule.Set(c, s))
+	c.Status.NextSlot = &next
+	r.set(c, api.CronJobCreated, true, "CronJobCreationSucceeded", "the schedule is known to the scheduler")
+	return nil
+}
+
+// history carries results into the status and deletes sessions beyond the limit. The newest
+// finished one is kept where the limit is not zero.
+func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+	list, err := r.SessionsOf(ctx, c.Namespace, c.Name)
+	if err != nil {
+		return err
+	}
+	var over []v1beta1.BackupSession
+	for i := range list {
+		bs := &list[i]
+		if !session.Finished(bs.Status.Phase) {
+			continue
+		}
+		track(c, bs)
+		if retryPending(bs) {
+			continue
+		}
+		over = append(over, *bs)
+	}
+	limit := defaultHistory
+	if l := c.Spec.BackupHistoryLimit; l != nil {
+		limit = int(*l)
+	}
+	for i := range max(0, len(over)-limit) {
+		if err := r.Delete(ctx, &over[i], client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete old session: %w", err)
+		}
+	}
+	return nil
+}
+
+func retryPending(bs *v1beta1.BackupSession) bool {
+	return bs.Status.Phase == v1beta1.BackupSessionFailed && bs.Spec.RetryLeft > 0 && (bs.Status.Retried == nil || !*bs.Status.Retried)
+}
+
+// track records a finished session, once.
+func track(c *v1beta1.BackupConfiguration, bs *v1beta1.BackupSession) {
+	st := &c.Status
+	if bs.Status.Phase == v1beta1.BackupSessionSkipped {
+		return
+	}
+	if st.LastSession != nil && bs.CreationTimestamp.Time.Before(st.LastSession.StartTime.Time) {
+		return
+	}
+	if l := st.LastSession; l != nil && l.UID == string(bs.UID) && l.Phase == bs.Status.Phase {
+		return
+	}
+	st.LastSession = &v1beta1.LastSession{
+		Name: bs.Name, UID: string(bs.UID), Phase: bs.Status.Phase,
+		StartTime: bs.CreationTimestamp, Duration: bs.Status.SessionDuration,
+	}
+	if bs.Status.Phase == v1beta1.BackupSessionSucceeded {
+		at := bs.CreationTimestamp
+		st.LastSuccessTime = &at
+	}
+	session.TrackHosts(st, bs)
+	st.Hosts = slices.Clip(st.Hosts)
+}

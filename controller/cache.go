@@ -1,0 +1,225 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/target"
+)
+
+// Names of indexes in the cache.
+const (
+	indexOwner      = "stash.owner"      // UID of the controlling owner
+	indexTarget     = "stash.target"     // kind/namespace/name of the target
+	indexInvoker    = "stash.invoker"    // name of the configuration of a session
+	indexRepository = "stash.repository" // namespace/name of the Repository
+	indexPod        = "stash.pod"        // UIDs of pods with assignments or work
+	indexHash       = "stash.hash"       // restore label's value
+)
+
+func replicaSetKind() schema.GroupVersionKind {
+	return appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
+}
+
+// CacheOptions keeps of each object what is read: pods, the most numerous, lose most.
+func CacheOptions() cache.Options {
+	managed := labels.SelectorFromSet(labels.Set{api.LabelManagedBy: api.ManagedBy})
+	return cache.Options{
+		DefaultTransform: stripMeta,
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:  {Transform: stripPod},
+			&batchv1.Job{}: {Label: managed},
+			&corev1.Node{}: {Transform: stripNode},
+		},
+	}
+}
+
+func stripMeta(o any) (any, error) {
+	if m, ok := o.(metav1.Object); ok {
+		m.SetManagedFields(nil)
+	}
+	return o, nil
+}
+
+// ClientOptions name the kinds that are never cached: Secrets must not be listed, the others are
+// rarely read.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
+		&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{}, &coordinationv1.Lease{},
+	}}}
+}
+
+// stripNode leaves the kubelet's version.
+func stripNode(o any) (any, error) {
+	n, ok := o.(*corev1.Node)
+	if !ok {
+		return o, nil
+	}
+	n.ManagedFields, n.Annotations, n.Spec = nil, nil, corev1.NodeSpec{}
+	n.Status = corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: n.Status.NodeInfo.KubeletVersion}}
+	return n, nil
+}
+
+// stripPod leaves what sessions and injection read.
+func stripPod(o any) (any, error) {
+	p, ok := o.(*corev1.Pod)
+	if !ok {
+		return o, nil
+	}
+	p.ManagedFields = nil
+	p.Annotations = nil
+	p.Spec = corev1.PodSpec{
+		NodeName:       p.Spec.NodeName,
+		Hostname:       p.Spec.Hostname,
+		Volumes:        stripVolumes(p.Spec.Volumes),
+		InitContainers: stripContainers(p.Spec.InitContainers),
+		Containers:     stripContainers(p.Spec.Containers),
+	}
+	p.Status = corev1.PodStatus{
+		Phase:                 p.Status.Phase,
+		Reason:                p.Status.Reason,
+		Conditions:            stripConditions(p.Status.Conditions),
+		InitContainerStatuses: stripStatuses(p.Status.InitContainerStatuses),
+		ContainerStatuses:     stripStatuses(p.Status.ContainerStatuses),
+	}
+	return p, nil
+}
+
+// stripVolumes keeps the volumes that are claims.
+func stripVolumes(in []corev1.Volume) []corev1.Volume {
+	var out []corev1.Volume
+	for _, v := range in {
+		if v.PersistentVolumeClaim != nil || v.EmptyDir != nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// stripContainers keeps of our containers what repair compares, of others the name and mounts.
+func stripContainers(in []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, len(in))
+	for i, c := range in {
+		out[i] = corev1.Container{Name: c.Name}
+		if c.Name == api.ContainerSidecar || c.Name == api.ContainerRestore {
+			out[i].Image, out[i].VolumeMounts = c.Image, c.VolumeMounts
+		}
+	}
+	return out
+}
+
+func stripConditions(in []corev1.PodCondition) []corev1.PodCondition {
+	var out []corev1.PodCondition
+	for _, c := range in {
+		if c.Type == corev1.PodReady {
+			out = append(out, corev1.PodCondition{Type: c.Type, Status: c.Status})
+		}
+	}
+	return out
+}
+
+// stripStatuses keeps the statuses of our own containers.
+func stripStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var out []corev1.ContainerStatus
+	for _, s := range in {
+		if s.Name == api.ContainerSidecar || s.Name == api.ContainerRestore || s.Name == api.ContainerWorker {
+			out = append(out, corev1.ContainerStatus{Name: s.Name, State: s.State, RestartCount: s.RestartCount, Ready: s.Ready})
+		}
+	}
+	return out
+}
+
+// index is one way to look objects up in the cache.
+type index struct {
+	obj  client.Object
+	name string
+	fn   client.IndexerFunc
+}
+
+// AddIndexes registers all indexes.
+func AddIndexes(ctx context.Context, f client.FieldIndexer) error {
+	sets := &metav1.PartialObjectMetadata{}
+	sets.SetGroupVersionKind(replicaSetKind())
+	for _, i := range []index{
+		{&corev1.Pod{}, indexOwner, ownerUID},
+		{sets, indexOwner, ownerUID},
+		{&v1beta1.BackupConfiguration{}, indexTarget, func(o client.Object) []string {
+			if t := o.(*v1beta1.BackupConfiguration).Spec.Target; t != nil {
+				return []string{target.KeyOf(t.Ref, o.GetNamespace())}
+			}
+			return nil
+		}},
+		{&v1beta1.RestoreSession{}, indexTarget, func(o client.Object) []string {
+			if t := o.(*v1beta1.RestoreSession).Spec.Target; t != nil {
+				return []string{target.KeyOf(t.Ref, o.GetNamespace())}
+			}
+			return nil
+		}},
+		{&v1beta1.BackupConfiguration{}, indexRepository, func(o client.Object) []string {
+			return []string{repositoryKey(o.(*v1beta1.BackupConfiguration).Spec.Repository, o.GetNamespace())}
+		}},
+		{&v1beta1.RestoreSession{}, indexRepository, func(o client.Object) []string {
+			return []string{repositoryKey(o.(*v1beta1.RestoreSession).Spec.Repository, o.GetNamespace())}
+		}},
+		{&v1beta1.BackupSession{}, indexInvoker, func(o client.Object) []string {
+			return []string{o.(*v1beta1.BackupSession).Spec.InvokerRef().Name}
+		}},
+		{&v1beta1.BackupSession{}, indexPod, func(o client.Object) []string {
+			var pods []string
+			for _, t := range o.(*v1beta1.BackupSession).Status.Targets {
+				pods = append(pods, assignedPods(t.Assignments)...)
+			}
+			return pods
+		}},
+		{&v1beta1.RestoreSession{}, indexHash, func(o client.Object) []string {
+			return []string{mutators.HashRestore(string(o.GetUID()))}
+		}},
+		{&v1alpha1.Repository{}, indexPod, func(o client.Object) []string {
+			if w := o.(*v1alpha1.Repository).Status.Work; w != nil && w.PodUID != "" {
+				return []string{w.PodUID}
+			}
+			return nil
+		}},
+	} {
+		if err := f.IndexField(ctx, i.obj, i.name, i.fn); err != nil {
+			return fmt.Errorf("index %T by %s: %w", i.obj, i.name, err)
+		}
+	}
+	return nil
+}
+
+func ownerUID(o client.Object) []string {
+	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
+		return []string{string(ref.UID)}
+	}
+	return nil
+}
+
+func repositoryKey(ref v1beta1.KindRepositoryRef, namespace string) string {
+	if ref.Namespace != "" {
+		namespace = ref.Namespace
+	}
+	return namespace + "/" + ref.Name
+}
+
+func assignedPods(list []v1beta1.Assignment) []string {
+	var pods []string
+	for _, a := range list {
+		pods = append(pods, a.PodUID)
+	}
+	return pods
+}

@@ -1,0 +1,99 @@
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+)
+
+// A claim is a Lease in the operator's namespace, one for each backend location that exclusive work
+// is done at. Creating it is atomic at the API server, so that two Repositories of one location, or
+// two leaders, never begin at once: parallel inits destroy a repository though each reports success.
+
+// claimName is the name of the Lease of a location.
+func claimName(loc string) string {
+	sum := sha256.Sum256([]byte(loc))
+	return "stash-location-" + hex.EncodeToString(sum[:10])
+}
+
+// claimHolder names the work that a claim is for.
+func claimHolder(repo *v1alpha1.Repository, workID string) string {
+	return repo.Namespace + "/" + repo.Name + "/" + workID
+}
+
+// claim takes the location for exclusive work; it returns the holder where there is another.
+func (w *World) claim(ctx context.Context, repo *v1alpha1.Repository, workID string) (other string, err error) {
+	holder := claimHolder(repo, workID)
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.Namespace, Name: claimName(location(repo)),
+			Labels: map[string]string{api.LabelManagedBy: api.ManagedBy},
+		},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder},
+	}
+	if err := w.Create(ctx, lease); err == nil {
+		return "", nil
+	} else if !apierrors.IsAlreadyExists(err) {
+		return "", fmt.Errorf("claim location: %w", err)
+	}
+	other, err = w.claimant(ctx, repo)
+	if err == nil && other == holder {
+		return "", nil
+	}
+	return other, err
+}
+
+// claimant returns the holder of a Repository's location; empty where it is free.
+func (w *World) claimant(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
+	loc := location(repo)
+	if loc == "" {
+		return "", nil
+	}
+	lease := &coordinationv1.Lease{}
+	err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: claimName(loc)}, lease)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read claim: %w", err)
+	}
+	if lease.Spec.HolderIdentity == nil {
+		return "", nil
+	}
+	return *lease.Spec.HolderIdentity, nil
+}
+
+// unclaim gives a location back, if the work still holds it.
+func (w *World) unclaim(ctx context.Context, repo *v1alpha1.Repository, workID string) error {
+	lease := &coordinationv1.Lease{}
+	key := client.ObjectKey{Namespace: w.Namespace, Name: claimName(location(repo))}
+	if err := w.Live.Get(ctx, key, lease); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if h := lease.Spec.HolderIdentity; h == nil || *h != claimHolder(repo, workID) {
+		return nil
+	}
+	uid := lease.UID
+	if err := w.Delete(ctx, lease, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("release location: %w", err)
+	}
+	return nil
+}
+
+// exclusiveWork names, for a person, the exclusive work that holds a Repository's location.
+func (w *World) exclusiveWork(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
+	holder, err := w.claimant(ctx, repo)
+	if err != nil || holder == "" {
+		return "", err
+	}
+	return "maintenance (" + holder + ")", nil
+}

@@ -1,0 +1,44 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+)
+
+// ClosedMessage is in the refusal of a probe.
+const ClosedMessage = "this namespace is closed to pods that are not restored"
+
+// Closed proves that a namespace is closed: a dry-run create of a pod that asks for a refusal is
+// refused by our hook. A label on the namespace alone is not in force at once everywhere.
+func (w *World) Closed(ctx context.Context, namespace string) (bool, error) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "stash-probe-", Labels: map[string]string{api.LabelProbe: "closed"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: w.Image}}},
+	}
+	err := w.Create(ctx, pod, client.DryRunAll)
+	switch {
+	case err == nil:
+		return false, nil
+	case apierrors.IsForbidden(err) && strings.Contains(statusMessage(err), ClosedMessage):
+		return true, nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
+		// Pod Security or a quota refused the probe before or after our hook did not.
+		return false, nil
+	}
+	return false, fmt.Errorf("probe namespace: %w", err)
+}
+
+func statusMessage(err error) string {
+	if s, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // the client returns it bare
+		return s.Status().Message
+	}
+	return ""
+}

@@ -1,0 +1,199 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/target"
+)
+
+// ExpansionInput gathers what blueprint.Expand looks at, for an object in the cache or in a request.
+func (w *World) ExpansionInput(ctx context.Context, t blueprint.Target) (blueprint.Input, error) {
+	in := blueprint.Input{
+		Target:     t,
+		Blueprints: map[string]*v1beta1.BackupBlueprint{},
+		Templates:  map[string]*v1beta1.BackupTemplate{},
+	}
+	ns := &corev1.Namespace{}
+	if err := w.Get(ctx, client.ObjectKey{Name: t.Namespace}, ns); client.IgnoreNotFound(err) != nil {
+		return in, fmt.Errorf("read namespace: %w", err)
+	}
+	in.NamespaceLabels = ns.Labels
+	for _, name := range blueprint.Names(t.Annotations) {
+		b := &v1beta1.BackupBlueprint{}
+		switch err := w.Get(ctx, client.ObjectKey{Name: name}, b); {
+		case err == nil:
+			in.Blueprints[name] = b
+		case !apierrors.IsNotFound(err):
+			return in, fmt.Errorf("read BackupBlueprint: %w", err)
+		}
+		bt := &v1beta1.BackupTemplate{}
+		switch err := w.Get(ctx, client.ObjectKey{Name: name}, bt); {
+		case err == nil:
+			in.Templates[name] = bt
+		case !apierrors.IsNotFound(err):
+			return in, fmt.Errorf("read BackupTemplate: %w", err)
+		}
+	}
+	configs, err := w.ConfigsOf(ctx, t.Kind.Ref("", t.Name), t.Namespace)
+	if err != nil {
+		return in, err
+	}
+	for i := range configs {
+		if configs[i].Name == blueprint.Name(&t, configs[i].Namespace, "") {
+			_, in.Holder, _ = strings.Cut(configs[i].Annotations[api.AnnotationExpandedBlueprint], "/")
+		}
+	}
+	return in, nil
+}
+
+// expand stores what a workload's annotations expand into, and removes what they do not name any
+// more. A Repository is never removed: it is the way back.
+func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
+	t, ok := blueprint.TargetOf(obj, obj.GetNamespace())
+	if !ok {
+		return nil
+	}
+	in, err := r.ExpansionInput(ctx, t)
+	if err != nil {
+		return err
+	}
+	out, problems := blueprint.Expand(in)
+	for _, p := range problems {
+		r.event(obj, corev1.EventTypeWarning, string(p.Reason), p.Error())
+	}
+	keep := map[string]bool{}
+	for _, pair := range out.Pairs {
+		keep[pair.Configuration.Namespace+"/"+pair.Configuration.Name] = true
+		if err := r.storeRepository(ctx, obj, pair.Repository); err != nil {
+			return err
+		}
+		if err := r.storeConfiguration(ctx, obj, pair.Configuration); err != nil {
+			return err
+		}
+	}
+	if len(problems) > 0 && len(blueprint.Names(t.Annotations)) > 0 {
+		// What cannot be expanded now is not taken for unwanted: the blueprint may come back.
+		return nil
+	}
+	return r.collect(ctx, obj.GetNamespace(), obj.GetName(), keep)
+}
+
+// collect deletes the configurations that were expanded from a workload and are not to be kept. A
+// configuration in another namespace cannot be owned by the workload: it is found by its label.
+func (r *Workloads) collect(ctx context.Context, namespace, name string, keep map[string]bool) error {
+	configs, err := r.ConfigsOf(ctx, r.Kind.Ref("", name), namespace)
+	if err != nil {
+		return err
+	}
+	for i := range configs {
+		c := &configs[i]
+		if keep[c.Namespace+"/"+c.Name] || c.Annotations[api.AnnotationExpandedFrom] != target.Key(r.Kind.String(), namespace, name) {
+			continue
+		}
+		if err := r.Delete(ctx, c, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete BackupConfiguration: %w", err)
+		}
+	}
+	return nil
+}
+
+// expandedFrom tells whether an object of that name is ours to change: it was expanded from the same
+// target. One that somebody wrote by hand is left alone, and that is said.
+func (r *Workloads) expandedFrom(obj, stored, want client.Object, kind string) bool {
+	if stored.GetAnnotations()[api.AnnotationExpandedFrom] == want.GetAnnotations()[api.AnnotationExpandedFrom] {
+		return true
+	}
+	r.event(obj, corev1.EventTypeWarning, "NameTaken", fmt.Sprintf("%s \"%s/%s\" exists and was not expanded from this %s: it is left as it is", kind, stored.GetNamespace(), stored.GetName(), r.Kind))
+	return false
+}
+
+func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want *v1alpha1.Repository) error {
+	stored := &v1alpha1.Repository{}
+	err := r.Get(ctx, client.ObjectKeyFromObject(want), stored)
+	if apierrors.IsNotFound(err) {
+		if err := r.Create(ctx, want.DeepCopy()); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create Repository: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Repository: %w", err)
+	}
+	if !r.expandedFrom(obj, stored, want, "Repository") {
+		return nil
+	}
+	next := stored.DeepCopy()
+	next.Spec = want.Spec
+	merge(next, want)
+	if equality.Semantic.DeepEqual(stored, next) {
+		return nil
+	}
+	if err := r.Update(ctx, next); err != nil {
+		return fmt.Errorf("update Repository: %w", err)
+	}
+	return nil
+}
+
+func (r *Workloads) storeConfiguration(ctx context.Context, obj client.Object, want *v1beta1.BackupConfiguration) error {
+	stored := &v1beta1.BackupConfiguration{}
+	err := r.Get(ctx, client.ObjectKeyFromObject(want), stored)
+	if apierrors.IsNotFound(err) {
+		if err := r.Create(ctx, want.DeepCopy()); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create BackupConfiguration: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read BackupConfiguration: %w", err)
+	}
+	if !r.expandedFrom(obj, stored, want, "BackupConfiguration") {
+		return nil
+	}
+	next := stored.DeepCopy()
+	next.Spec = want.Spec
+	// Pausing is a person's decision, which the blueprint does not know.
+	next.Spec.Paused = stored.Spec.Paused
+	if next.Spec.Driver == "" {
+		next.Spec.Driver = stored.Spec.Driver
+	}
+	if next.Spec.RetryConfig != nil && stored.Spec.RetryConfig != nil && next.Spec.RetryConfig.MaxRetry == 0 {
+		next.Spec.RetryConfig.MaxRetry = stored.Spec.RetryConfig.MaxRetry
+	}
+	merge(next, want)
+	next.OwnerReferences = want.OwnerReferences
+	if equality.Semantic.DeepEqual(stored, next) {
+		return nil
+	}
+	if err := r.Update(ctx, next); err != nil {
+		return fmt.Errorf("update BackupConfiguration: %w", err)
+	}
+	return nil
+}
+
+// merge sets our labels and annotations and leaves others.
+func merge(next, want client.Object) {
+	labels, annotations := maps.Clone(next.GetLabels()), maps.Clone(next.GetAnnotations())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(labels, want.GetLabels())
+	maps.Copy(annotations, want.GetAnnotations())
+	next.SetLabels(labels)
+	next.SetAnnotations(annotations)
+}

@@ -1,0 +1,51 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// formatBytes writes a size as Stash's status does, for example "1.720 GiB".
+func formatBytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, name := float64(n)/unit, "KiB"
+	for _, next := range []string{"MiB", "GiB", "TiB", "PiB"} {
+		if value < unit {
+			break
+		}
+		value, name = value/unit, next
+	}
+	return fmt.Sprintf("%.3f %s", value, name)
+}
+
+// formatMinutes writes seconds as minutes:seconds.
+func formatMinutes(seconds float64) string {
+	s := int(seconds)
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// progressText sums up how far the assignments are, for example "42%, 12s left".
+func progressText(list []v1beta1.Assignment) string {
+	var done, total, left int64
+	for _, a := range list {
+		if a.Progress == nil {
+			continue
+		}
+		done += a.Progress.BytesDone
+		total += a.Progress.TotalBytes
+		left = max(left, a.Progress.SecondsLeft)
+	}
+	if total == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d%%", min(100, done*100/total))
+	if left > 0 {
+		text += fmt.Sprintf(", %s left", (time.Duration(left) * time.Second).String())
+	}
+	return text
+}

@@ -1,0 +1,209 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/validators"
+)
+
+// observe gathers what session.NextRestore decides on.
+func (r *RestoreSessions) observe(ctx context.Context, rs *v1beta1.RestoreSession) (*session.Restore, error) {
+	o := &session.Restore{Session: rs, Pods: map[string]session.Pod{}, LeaderSince: r.Leading(), Limits: r.Limits}
+	if session.RestoreFinished(rs.Status.Phase) {
+		return o, nil
+	}
+	if res := validators.RestoreSession(rs, nil, validators.Facts{}); len(res.Errors) > 0 {
+		o.Invalid = res.Errors.ToAggregate().Error()
+		return o, nil
+	}
+	spec, _ := rs.Spec.Shipped()
+	repo, err := r.Repository(ctx, spec.Repository, rs.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if repo != nil {
+		o.Repository, o.Initialized = repo, initialized(repo)
+		if o.Exclusive, err = r.exclusiveWork(ctx, repo); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.observeWorkload(ctx, o, spec); err != nil {
+		return nil, err
+	}
+	if err := r.observeRivals(ctx, o, spec); err != nil {
+		return nil, err
+	}
+	if rs.Status.Hash != "" {
+		o.Closed, err = r.Probe(ctx, targetNamespace(rs))
+	}
+	return o, err
+}
+
+func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec) error {
+	rs := o.Session
+	obj, kind, err := r.Workload(ctx, spec.Target.Ref, rs.Namespace)
+	if err != nil {
+		if errors.Is(err, target.ErrNotSupportedYet) || errors.Is(err, target.ErrUnknownKind) {
+			o.Invalid = err.Error()
+			return nil
+		}
+		return err
+	}
+	if obj == nil {
+		return nil
+	}
+	o.TargetFound = true
+	hash := mutators.HashRestore(string(rs.UID))
+	template := kind.PodTemplate(obj)
+	o.Stamped = template.Labels[api.LabelRestore] == hash
+	pods, err := r.PodsOf(ctx, obj)
+	if err != nil {
+		return err
+	}
+	if o.HostNames, err = r.hostNames(obj, kind, spec.Target.Alias, pods); err != nil {
+		return err
+	}
+	for i := range pods {
+		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostNames are those of the workload; a DaemonSet's are the nodes that it has pods on.
+func (r *RestoreSessions) hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.Pod) ([]string, error) {
+	names := kind.Hosts(obj, alias)
+	if _, ok := obj.(*appsv1.DaemonSet); ok {
+		for i := range pods {
+			n := hostName(kind, alias, &pods[i])
+			if n != "" && !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+		slices.Sort(names)
+	}
+	return names, nil
+}
+
+// restoreHosts are the hosts of a restore's target now.
+func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([]string, error) {
+	spec, _ := rs.Spec.Shipped()
+	obj, kind, err := w.Workload(ctx, spec.Target.Ref, rs.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if obj == nil {
+		return nil, fmt.Errorf("%s %q does not exist", spec.Target.Ref.Kind, spec.Target.Ref.Name)
+	}
+	pods, err := w.PodsOf(ctx, obj)
+	if err != nil {
+		return nil, err
+	}
+	return (&RestoreSessions{World: w}).hostNames(obj, kind, spec.Target.Alias, pods)
+}
+
+func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, pod *corev1.Pod, kind target.Kind, spec v1beta1.RestoreSessionSpec, hash string) error {
+	v := viewPod(pod, api.ContainerRestore)
+	if v.Dead {
+		o.Pods[v.UID] = v
+		return nil
+	}
+	if v.Stamp != hash {
+		o.OldPods = append(o.OldPods, v)
+		return nil
+	}
+	names := mountedClaims(pod, spec.Target.VolumeMounts)
+	var err error
+	if v.Claims, err = r.claimUIDs(ctx, pod.Namespace, names); err != nil {
+		return err
+	}
+	if v.Agent && len(names) > 0 {
+		if v.Shared, err = r.sharedWith(ctx, pod, names, hash); err != nil {
+			return err
+		}
+	}
+	o.Pods[v.UID] = v
+	if pod.DeletionTimestamp == nil {
+		o.Hosts = addHost(o.Hosts, hostName(kind, spec.Target.Alias, pod), v)
+	}
+	return nil
+}
+
+// mountedClaims lists the claims behind the volumes that a restore writes.
+func mountedClaims(pod *corev1.Pod, mounts []corev1.VolumeMount) []string {
+	var names []string
+	for _, v := range pod.Spec.Volumes {
+		if v.PersistentVolumeClaim == nil {
+			continue
+		}
+		if slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) {
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return names
+}
+
+// sharedWith names a living pod, other than those of this restore, that mounts one of the claims.
+// It asks the API server: a cache that is behind would let two write.
+func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, claims []string, hash string) (string, error) {
+	pods := &corev1.PodList{}
+	if err := r.Live.List(ctx, pods, client.InNamespace(pod.Namespace)); err != nil {
+		return "", fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if p.UID == pod.UID || p.Labels[api.LabelRestore] == hash || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		for _, c := range claimNames(p) {
+			if slices.Contains(claims, c) {
+				return p.Name, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// observeRivals finds what else is under way on the target.
+func (r *RestoreSessions) observeRivals(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec) error {
+	ref, ns := spec.Target.Ref, o.Session.Namespace
+	restores, err := r.RestoresOf(ctx, ref, ns)
+	if err != nil {
+		return err
+	}
+	for i := range restores {
+		other := &restores[i]
+		if other.UID != o.Session.UID && !session.RestoreFinished(other.Status.Phase) && older(other, o.Session) < 0 {
+			o.Other = other.Name
+		}
+	}
+	configs, err := r.ConfigsOf(ctx, ref, ns)
+	if err != nil {
+		return err
+	}
+	for _, c := range configs {
+		list, err := r.SessionsOf(ctx, c.Namespace, c.Name)
+		if err != nil {
+			return err
+		}
+		for _, bs := range list {
+			if !session.Finished(bs.Status.Phase) && len(bs.Status.Targets) > 0 && len(bs.Status.Targets[0].Assignments) > 0 {
+				o.Backups = bs.Name
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/session"
+)
+
+// viewPod sums a pod up for sessions. The container is the name of our agent's.
+func viewPod(p *corev1.Pod, container string) session.Pod {
+	v := session.Pod{
+		Name: p.Name, UID: string(p.UID), Node: p.Spec.NodeName, Created: p.CreationTimestamp.Time,
+		Dead:  p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed,
+		Stamp: p.Labels[api.LabelRestore],
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			v.Ready = c.Status == corev1.ConditionTrue
+		}
+	}
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for _, c := range list {
+			v.Injected = v.Injected || c.Name == container
+		}
+	}
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for _, s := range list {
+			if s.Name == container {
+				v.Agent = s.State.Running != nil
+			}
+		}
+	}
+	if p.DeletionTimestamp != nil {
+		v.Ready = false
+	}
+	return v
+}
+
+// claimNames lists the claims that a pod mounts.
+func claimNames(p *corev1.Pod) []string {
+	var names []string
+	for _, v := range p.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return names
+}

@@ -1,0 +1,185 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/session"
+)
+
+// Repositories sees to what repositories need: a probe, one init, retention, searches, checks.
+type Repositories struct {
+	*World
+}
+
+// Reconcile does the next thing that a Repository needs.
+func (r *Repositories) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	repo := &v1alpha1.Repository{}
+	if err := r.Get(ctx, req.NamespacedName, repo); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if repo.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil
+	}
+	o, err := r.observe(ctx, repo)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	a := session.NextWork(o, r.Now())
+	res, err := r.act(ctx, o, a)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	return res, err
+}
+
+func (r *Repositories) act(ctx context.Context, o *session.Repository, a session.WorkAction) (ctrl.Result, error) {
+	repo := o.Repository.DeepCopy()
+	before := repo.Status.DeepCopy()
+	after := a.After
+	refer(repo, o)
+	switch {
+	case a.Abandon:
+		if err := r.abandon(ctx, repo, a.Message); err != nil {
+			return ctrl.Result{}, err
+		}
+		after = time.Second
+	case a.NeedWorker:
+		if err := r.ensureWorker(ctx, repo); err != nil {
+			return ctrl.Result{}, err
+		}
+	case a.Operation != "":
+		wait, err := r.begin(ctx, o, repo, a)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		after = wait
+	case o.Problem != "":
+		r.unusable(repo, o.Problem)
+	}
+	if !equalStatus(before, &repo.Status) {
+		if err := r.Status().Update(ctx, repo); err != nil {
+			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
+		}
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// begin gives an operation to the worker. Exclusive work takes the location first.
+func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v1alpha1.Repository, a session.WorkAction) (time.Duration, error) {
+	id := string(uuid.NewUUID())
+	if session.Exclusive(a.Operation) {
+		other, err := r.claim(ctx, repo, id)
+		if err != nil {
+			return 0, err
+		}
+		if other != "" {
+			return r.freeStaleClaim(ctx, repo, other)
+		}
+	}
+	repo.Status.Work = &v1alpha1.RepositoryWork{
+		ID: id, Operation: a.Operation, Subject: a.Subject, SubjectUID: a.UID,
+		Pod: o.Worker.Name, PodUID: o.Worker.UID, StartTime: metav1.NewTime(r.Now()),
+	}
+	if repo.Status.Phase == "" {
+		repo.Status.Phase = v1alpha1.RepositoryPending
+	}
+	return 10 * time.Second, nil
+}
+
+// freeStaleClaim removes the claim of work that no Repository knows any more: its Repository was
+// deleted, or the claim was taken and the status could not be written.
+func (r *Repositories) freeStaleClaim(ctx context.Context, repo *v1alpha1.Repository, holder string) (time.Duration, error) {
+	ns, name, id, ok := splitHolder(holder)
+	if !ok {
+		return time.Minute, nil
+	}
+	live := &v1alpha1.Repository{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, live)
+	if client.IgnoreNotFound(err) != nil {
+		return 0, fmt.Errorf("read claimant: %w", err)
+	}
+	if err == nil && live.Status.Work != nil && live.Status.Work.ID == id {
+		return 2 * time.Second, nil
+	}
+	owner := repo.DeepCopy()
+	owner.Namespace, owner.Name = ns, name
+	return time.Second, r.unclaim(ctx, owner, id)
+}
+
+// abandon takes the work from a worker that is gone, and frees the location.
+func (r *Repositories) abandon(ctx context.Context, repo *v1alpha1.Repository, why string) error {
+	w := repo.Status.Work
+	if session.Exclusive(w.Operation) {
+		if err := r.unclaim(ctx, repo, w.ID); err != nil {
+			return err
+		}
+	}
+	r.Log.Warn("repository work was abandoned", "repository", repo.Namespace+"/"+repo.Name, "operation", string(w.Operation), "why", why)
+	repo.Status.Work = nil
+	return nil
+}
+
+// unusable says in the status why nothing can be done.
+func (r *Repositories) unusable(repo *v1alpha1.Repository, why string) {
+	repo.Status.Phase = v1alpha1.RepositoryNotReady
+	c := condition(api.BackendReachable, false, "BackendNotUsable", why, repo.Generation)
+	if api.SetCondition(&repo.Status.Conditions, c, metav1.NewTime(r.Now())) {
+		r.event(repo, corev1.EventTypeWarning, "BackendNotUsable", why)
+	}
+	// Whatever is mended, the backend is asked anew.
+	repo.Status.LastProbeTime = nil
+}
+
+// refer lists the objects that use the Repository in its status.
+func refer(repo *v1alpha1.Repository, o *session.Repository) {
+	refs := []api.ObjectReference{}
+	for _, u := range o.Users {
+		refs = append(refs, api.ObjectReference{APIGroup: api.Group, Kind: v1beta1.KindBackupConfiguration, Namespace: u.Config.Namespace, Name: u.Config.Name})
+	}
+	if !slices.Equal(refs, repo.Status.References) {
+		repo.Status.References = refs
+	}
+}
+
+// failWork ends the present work with an error before a worker began it.
+func (w *World) failWork(ctx context.Context, repo *v1alpha1.Repository, why string) error {
+	return ignoreGone(updateStatus(ctx, w, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+		if live.Status.Work == nil || repo.Status.Work == nil || live.Status.Work.ID != repo.Status.Work.ID {
+			return false, nil
+		}
+		if session.Exclusive(live.Status.Work.Operation) {
+			if err := w.unclaim(ctx, live, live.Status.Work.ID); err != nil {
+				return false, err
+			}
+		}
+		live.Status.Work = nil
+		live.Status.Phase = v1alpha1.RepositoryNotReady
+		now := metav1.NewTime(w.Now())
+		live.Status.LastProbeTime = &now
+		api.SetCondition(&live.Status.Conditions, condition(api.BackendReachable, false, "BackendNotUsable", why, live.Generation), now)
+		return true, nil
+	}))
+}
+
+// asProblem returns the text of a fault that a user can mend.
+func asProblem(err error) (string, bool) {
+	var p *problem
+	if errors.As(err, &p) {
+		return p.Error(), true
+	}
+	return "", false
+}

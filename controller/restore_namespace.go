@@ -1,0 +1,171 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
+)
+
+func typesUID(s string) types.UID { return types.UID(s) }
+
+func targetNamespace(rs *v1beta1.RestoreSession) string {
+	if rs.Spec.Target != nil && rs.Spec.Target.Ref.Namespace != "" {
+		return rs.Spec.Target.Ref.Namespace
+	}
+	return rs.Namespace
+}
+
+// labelNamespace sets or removes a label of a namespace.
+func (w *World) labelNamespace(ctx context.Context, name, label string, value *string) error {
+	ns := &corev1.Namespace{}
+	if err := w.Get(ctx, client.ObjectKey{Name: name}, ns); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if old, has := ns.Labels[label]; has == (value != nil) && (value == nil || old == *value) {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	if err := w.Patch(ctx, ns, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("label namespace: %w", err)
+	}
+	return nil
+}
+
+// closeNamespace sends pods and workloads of a namespace through the fail-closed hook.
+func (r *RestoreSessions) closeNamespace(ctx context.Context, namespace string) error {
+	yes := "true"
+	return r.labelNamespace(ctx, namespace, api.LabelRestoring, &yes)
+}
+
+// openNamespace opens a namespace again, when no restore in it needs it closed.
+func (r *RestoreSessions) openNamespace(ctx context.Context, namespace string) error {
+	list := &v1beta1.RestoreSessionList{}
+	if err := r.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1beta1.RestoreSession) int { return older(&a, &b) })
+	byTarget := map[string][]v1beta1.RestoreSession{}
+	for _, rs := range list.Items {
+		if rs.Spec.Target != nil {
+			key := target.KeyOf(rs.Spec.Target.Ref, rs.Namespace)
+			byTarget[key] = append(byTarget[key], rs)
+		}
+	}
+	for _, restores := range byTarget {
+		if rs := holder(restores); rs != nil && rs.Status.Hash != "" {
+			return nil
+		}
+	}
+	return r.labelNamespace(ctx, namespace, api.LabelRestoring, nil)
+}
+
+// holder returns the restore that holds a target, of all restores of it, oldest first: backups and
+// retention are skipped and pods are not let pass without it. It holds from the choice of its
+// snapshots until it succeeds; a failed one holds on, so that no pod starts on missing data, until
+// it is deleted or a newer one has succeeded.
+func holder(restores []v1beta1.RestoreSession) *v1beta1.RestoreSession {
+	for i := len(restores) - 1; i >= 0; i-- {
+		rs := &restores[i]
+		if rs.DeletionTimestamp != nil {
+			continue
+		}
+		switch rs.Status.Phase {
+		case v1beta1.RestoreSucceeded:
+			return nil
+		case v1beta1.RestoreFailed:
+			if rs.Status.Hash != "" {
+				return rs
+			}
+		case v1beta1.RestoreInvalid:
+		default:
+			if api.IsTrue(rs.Status.Conditions, api.SnapshotsPinned) {
+				return rs
+			}
+		}
+	}
+	return nil
+}
+
+// stamp asks for pods with the restore init-container by the label on the workload's template.
+func (r *RestoreSessions) stamp(ctx context.Context, rs *v1beta1.RestoreSession, _ *session.Restore) error {
+	spec, _ := rs.Spec.Shipped()
+	if err := r.ensureCA(ctx, targetNamespace(rs)); err != nil {
+		return err
+	}
+	obj, _, err := r.Workload(ctx, spec.Target.Ref, rs.Namespace)
+	if err != nil || obj == nil {
+		return err
+	}
+	return r.labelTemplate(ctx, obj, map[string]*string{api.LabelRestore: &rs.Status.Hash})
+}
+
+// labelTemplate sets labels on a workload's pod template; nil removes one.
+func (w *World) labelTemplate(ctx context.Context, obj client.Object, labels map[string]*string) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": obj.GetUID()},
+		"spec":     map[string]any{"template": map[string]any{"metadata": map[string]any{"labels": labels}}},
+	})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	target := obj.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy of a client.Object
+	if err := w.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("stash")); err != nil {
+		return fmt.Errorf("label pod template: %w", err)
+	}
+	return nil
+}
+
+// afterwards does what is left when a restore has ended: the namespace is opened, and ReplicaSets
+// that back off after refusals are touched, since they would wait for up to 1000 s.
+func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) error {
+	rs := o.Session
+	if err := r.openNamespace(ctx, rs.Namespace); err != nil {
+		return err
+	}
+	if rs.Status.Phase != v1beta1.RestoreSucceeded || rs.Spec.Target == nil || rs.Spec.Target.Ref.Kind != "Deployment" {
+		return nil
+	}
+	obj, _, err := r.Workload(ctx, rs.Spec.Target.Ref, rs.Namespace)
+	if err != nil || obj == nil {
+		return err
+	}
+	sets := &appsv1.ReplicaSetList{}
+	if err := r.Live.List(ctx, sets, client.InNamespace(obj.GetNamespace())); err != nil {
+		return fmt.Errorf("list ReplicaSets: %w", err)
+	}
+	for i := range sets.Items {
+		rset := &sets.Items[i]
+		if ref := metav1.GetControllerOf(rset); ref == nil || ref.UID != obj.GetUID() {
+			continue
+		}
+		if rset.Spec.Replicas == nil || rset.Status.Replicas >= *rset.Spec.Replicas || rset.Annotations[annotationTouched] == string(rs.UID) {
+			continue
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationTouched: rs.UID}}})
+		if err != nil {
+			return fmt.Errorf("encode patch: %w", err)
+		}
+		if err := r.Patch(ctx, rset, client.RawPatch(types.MergePatchType, patch)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("touch ReplicaSet: %w", err)
+		}
+	}
+	return nil
+}
+
+// annotationTouched makes a ReplicaSet try again.
+const annotationTouched = api.Group + "/touched"

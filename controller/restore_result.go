@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/session"
+)
+
+// restoreResult stores what an init-container restored, and into which volumes: neither the pod nor
+// its claims are ever restored again by this session.
+func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protocol.Result) error {
+	rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
+	if err != nil || rs == nil || string(rs.UID) != uidOf(r.ID) {
+		return err
+	}
+	claims, err := g.claimUIDs(ctx, id.Namespace, id.Claims)
+	if err != nil {
+		return err
+	}
+	stats := v1beta1.HostRestoreStats{
+		Hostname: hostOf(r.ID), Phase: v1beta1.HostRestoreSucceeded, Duration: r.Duration.Round(time.Millisecond).String(),
+	}
+	written := &v1beta1.RestoredHost{Hostname: stats.Hostname, Pod: id.Pod, PodUID: id.PodUID, Claims: claims, Time: metav1.NewTime(g.Now())}
+	if r.Restored != nil {
+		stats.Files, stats.Bytes = r.Restored.Files, r.Restored.Bytes
+	}
+	if r.Error != "" {
+		stats.Phase, stats.Error, written = v1beta1.HostRestoreFailed, shorten(r.Error), nil
+	}
+	var told *v1beta1.RestoreSession
+	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
+		if session.RestoreFinished(rs.Status.Phase) {
+			return false, nil
+		}
+		session.RecordRestore(&rs.Status, stats, written)
+		rs.Status.Progress = progressText(rs.Status.Assignments)
+		told = rs
+		return true, nil
+	})
+	if err == nil && told != nil {
+		if stats.Phase == v1beta1.HostRestoreSucceeded {
+			g.event(told, corev1.EventTypeNormal, "Host Restore Succeeded", fmt.Sprintf("pod %s restored host %s in %s", id.Pod, stats.Hostname, stats.Duration))
+		} else {
+			g.event(told, corev1.EventTypeWarning, "Host Restore Failed", stats.Hostname+": "+stats.Error)
+		}
+	}
+	return ignoreGone(err)
+}
+
+// claimUIDs reads the UIDs of claims.
+func (w *World) claimUIDs(ctx context.Context, namespace string, names []string) ([]string, error) {
+	var uids []string
+	for _, n := range names {
+		pvc := &corev1.PersistentVolumeClaim{}
+		if err := w.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: n}, pvc); err != nil {
+			if client.IgnoreNotFound(err) == nil {
+				continue
+			}
+			return nil, fmt.Errorf("read claim: %w", err)
+		}
+		uids = append(uids, string(pvc.UID))
+	}
+	return uids, nil
+}
+
+// claimsRestored tells whether a pod has volumes, and all of them were restored by the session.
+func (g *Agents) claimsRestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity) (bool, error) {
+	uids, err := g.claimUIDs(ctx, id.Namespace, id.Claims)
+	if err != nil || len(uids) == 0 {
+		return false, err
+	}
+	done := map[string]bool{}
+	for _, r := range rs.Status.Restored {
+		for _, c := range r.Claims {
+			done[c] = true
+		}
+	}
+	for _, u := range uids {
+		if !done[u] {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,187 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/session"
+)
+
+// RestoreSessions carries restores out.
+type RestoreSessions struct {
+	*World
+	// Probe proves that the hook that closes a namespace is in force.
+	Probe func(ctx context.Context, namespace string) (bool, error)
+}
+
+// Reconcile does the next thing that a RestoreSession needs.
+func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	rs := &v1beta1.RestoreSession{}
+	if err := r.Get(ctx, req.NamespacedName, rs); err != nil {
+		if apierrors.IsNotFound(err) {
+			return ctrl.Result{}, r.openNamespace(ctx, req.Namespace)
+		}
+		return ctrl.Result{}, fmt.Errorf("read RestoreSession: %w", err)
+	}
+	if rs.DeletionTimestamp != nil {
+		return ctrl.Result{}, r.openNamespace(ctx, rs.Namespace)
+	}
+	o, err := r.observe(ctx, rs)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	a := session.NextRestore(o, r.Now())
+	res, err := r.act(ctx, o, a)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	return res, err
+}
+
+func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session.Action) (ctrl.Result, error) {
+	rs := o.Session.DeepCopy()
+	before := rs.Status.DeepCopy()
+	now := metav1.NewTime(r.Now())
+	after := a.After
+	if a.Kind == session.KindNone {
+		return ctrl.Result{}, r.afterwards(ctx, o)
+	}
+	start(rs, o)
+	switch a.Kind {
+	case session.KindWait, session.KindPin:
+		rs.Status.Reason = a.Message
+	case session.KindFail:
+		failRestore(rs, a, now)
+	case session.KindFailHost:
+		session.RecordRestore(&rs.Status, v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreFailed, Error: a.Message}, nil)
+	case session.KindClose:
+		rs.Status.Reason = a.Message
+		// The hash is in the status before any pod can carry it: hooks and broker know it then.
+		rs.Status.Hash = mutators.HashRestore(string(rs.UID))
+		if err := r.closeNamespace(ctx, rs.Namespace); err != nil {
+			return ctrl.Result{}, err
+		}
+	case session.KindStamp:
+		if err := r.stamp(ctx, rs, o); err != nil {
+			return ctrl.Result{}, err
+		}
+		rs.Status.Phase, rs.Status.Reason = v1beta1.RestoreRunning, a.Message
+		api.SetCondition(&rs.Status.Conditions, condition(api.StashInitContainerInjected, true, "InitContainerInjectionSucceeded", "pods of the target are created with the restore init-container", rs.Generation), now)
+		r.event(rs, corev1.EventTypeNormal, "Init-Container Injection Succeeded", "pods of the target are created with the restore init-container")
+	case session.KindDeletePods:
+		rs.Status.Reason = a.Message
+		if err := r.deletePods(ctx, rs, a.Pods); err != nil {
+			return ctrl.Result{}, err
+		}
+	case session.KindAssign:
+		rs.Status.Reason = ""
+		rs.Status.Assignments = append(rs.Status.Assignments, a.Assignments...)
+	case session.KindLost, session.KindCancel:
+		recordRestoreAssignment(rs, a, now)
+	case session.KindFinish:
+		finishRestoreSession(rs, now)
+	case session.KindNone, session.KindSkip, session.KindRelease, session.KindScheduleRetry, session.KindRetry, session.KindAlready:
+	}
+	if !equalStatus(before, &rs.Status) {
+		if err := r.Status().Update(ctx, rs); err != nil {
+			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
+		}
+		r.tell(rs, a)
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// start fills in what is known of a restore from its first moment.
+func start(rs *v1beta1.RestoreSession, o *session.Restore) {
+	st := &rs.Status
+	st.ObservedGeneration = rs.Generation
+	if st.Phase == "" {
+		st.Phase = v1beta1.RestorePending
+	}
+	if o.TargetFound && len(o.HostNames) > 0 && st.TotalHosts == nil {
+		n := int32(len(o.HostNames)) //nolint:gosec // a number of pods
+		st.TotalHosts = &n
+	}
+	if d := rs.Spec.TimeOut; d != nil && st.SessionDeadline == nil {
+		end := metav1.NewTime(rs.CreationTimestamp.Add(d.Duration))
+		st.SessionDeadline = &end
+	}
+}
+
+func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) {
+	st := &rs.Status
+	st.Phase, st.Reason, st.Progress = v1beta1.RestoreFailed, a.Message, ""
+	if a.Reason == "ResourceValidationFailed" {
+		st.Phase = v1beta1.RestoreInvalid
+		api.SetCondition(&st.Conditions, condition(api.ValidationPassed, false, a.Reason, a.Message, rs.Generation), now)
+	}
+	if a.Reason == "DeadlineExceeded" {
+		api.SetCondition(&st.Conditions, condition(api.DeadlineExceeded, true, "FailedToCompleteWithinDeadline", a.Message, rs.Generation), now)
+	}
+	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, false, "PostRestoreTasksNotExecuted", a.Message, rs.Generation), now)
+	st.CompletionTime = &now
+	st.SessionDuration = now.Sub(rs.CreationTimestamp.Time).String()
+}
+
+func finishRestoreSession(rs *v1beta1.RestoreSession, now metav1.Time) {
+	st := &rs.Status
+	st.Phase, st.Reason, st.Progress, st.Assignments = v1beta1.RestoreSucceeded, "", "", nil
+	st.CompletionTime = &now
+	st.SessionDuration = now.Sub(rs.CreationTimestamp.Time).String()
+	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, true, "PostRestoreTasksExecuted", "all hosts are restored", rs.Generation), now)
+}
+
+func recordRestoreAssignment(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) {
+	for i := range rs.Status.Assignments {
+		if rs.Status.Assignments[i].ID != a.Assignment {
+			continue
+		}
+		if a.Kind == session.KindLost {
+			rs.Status.Assignments[i].Lost = &now
+		} else {
+			rs.Status.Assignments[i].Cancelled = true
+		}
+	}
+}
+
+// deletePods deletes pods of the target that would write under the restore.
+func (r *RestoreSessions) deletePods(ctx context.Context, rs *v1beta1.RestoreSession, pods []session.Pod) error {
+	namespace := targetNamespace(rs)
+	for _, p := range pods {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: p.Name}}
+		uid := typesUID(p.UID)
+		err := r.Delete(ctx, pod, client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+			return fmt.Errorf("delete pod: %w", err)
+		}
+	}
+	return nil
+}
+
+// tell makes the events of an action.
+func (r *RestoreSessions) tell(rs *v1beta1.RestoreSession, a session.Action) {
+	switch a.Kind {
+	case session.KindFail:
+		r.event(rs, corev1.EventTypeWarning, "RestoreSession Failed", a.Message)
+	case session.KindFinish:
+		r.event(rs, corev1.EventTypeNormal, "RestoreSession Succeeded", "all hosts are restored in "+rs.Status.SessionDuration)
+	case session.KindAssign:
+		for _, x := range a.Assignments {
+			r.event(rs, corev1.EventTypeNormal, "RestoreSession Running", fmt.Sprintf("pod %s restores %s", x.Pod, x.Hostname))
+		}
+	case session.KindLost, session.KindCancel:
+		r.event(rs, corev1.EventTypeWarning, "Host Restore Disrupted", a.Host+": "+a.Message)
+	case session.KindNone, session.KindWait, session.KindSkip, session.KindRelease, session.KindFailHost, session.KindScheduleRetry,
+		session.KindRetry, session.KindPin, session.KindClose, session.KindStamp, session.KindDeletePods, session.KindAlready:
+	}
+}
