@@ -43,6 +43,7 @@ func TestCluster(t *testing.T) {
 	}{
 		{"a control plane without nodes comes up", comesUp},
 		{"up on a running cluster changes nothing", upAgain},
+		{"a second cluster with the same addresses is refused and harms nothing", refusesSecond},
 		{"the S3 server breaks and slows as asked", storageBreaks},
 		{"up heals a cluster that crashed", healsCrash},
 		{"up adds a node that runs pods with volumes", addsNode},
@@ -117,6 +118,15 @@ func upAgain(t *testing.T) {
 	if !bytes.Equal(before, after) {
 		t.Errorf("the control plane was restarted: %s, then %s", before, after)
 	}
+}
+
+func refusesSecond(t *testing.T) {
+	second := newCluster(t, cluster.Config{Name: "second", Net: selfTest.Net, StateDir: t.TempDir()})
+	if err := second.Up(t.Context()); err == nil || !strings.Contains(err.Error(), selfTest.Name) {
+		t.Errorf("up: %v", err)
+	}
+	must(t, "bring down", second.Down(t.Context()))
+	must(t, "reach the first", open(t).WaitReady(t.Context()))
 }
 
 func storageBreaks(t *testing.T) {
@@ -200,7 +210,9 @@ func addsNode(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image.tar")
 	must(t, "write image", archive.Write(file, archive.Image{Ref: "stash.local/selftest:1", Entries: []archive.Entry{
 		{Path: "bin/busybox", Source: "/bin/busybox"},
-		{Path: "bin/sh", Link: "busybox"}, {Path: "bin/sleep", Link: "busybox"}, {Path: "bin/nslookup", Link: "busybox"},
+		{Path: "bin/sh", Link: "busybox"},
+		{Path: "bin/sleep", Link: "busybox"},
+		{Path: "bin/nslookup", Link: "busybox"},
 	}}))
 	must(t, "load image", c.LoadImage(t.Context(), file))
 	kubectl(t, c, podWithVolume, "apply", "-f", "-")

@@ -31,12 +31,8 @@ func linkExists(name string) bool {
 func (c *Cluster) ensureBridge(ctx context.Context) error {
 	bridge := c.bridge()
 	if linkExists(bridge) {
-		alias, err := os.ReadFile("/sys/class/net/" + bridge + "/ifalias")
-		if err != nil {
-			return fmt.Errorf("read owner of bridge: %w", err)
-		}
-		if owner := strings.TrimSpace(string(alias)); owner != c.owner() {
-			return fmt.Errorf("make bridge %s: it belongs to %q; take that down, or choose another Net than %d", bridge, owner, c.Net)
+		if stranger := c.stranger(); stranger != "" {
+			return fmt.Errorf("make bridge %s: it belongs to %q; take that down, or choose another Net than %d", bridge, stranger, c.Net)
 		}
 		return nil
 	}
@@ -66,6 +62,20 @@ func (c *Cluster) ensureBridge(ctx context.Context) error {
 
 // owner marks the bridge, so that two clusters never mistake it for theirs.
 func (c *Cluster) owner() string { return "stash cluster " + c.Name + " in " + c.StateDir }
+
+// stranger names the owner of the cluster's bridge when that is not the
+// cluster: two were given the same Net. Nothing of that Net may be removed then.
+func (c *Cluster) stranger() string {
+	alias, err := os.ReadFile("/sys/class/net/" + c.bridge() + "/ifalias")
+	if err != nil {
+		return "" // no bridge
+	}
+	owner := strings.TrimSpace(string(alias))
+	if owner == c.owner() {
+		return ""
+	}
+	return owner
+}
 
 // overlapping returns an address of the machine within the range.
 func overlapping(cidr string) string {

@@ -113,6 +113,9 @@ func (c *Cluster) end(ctx context.Context, name string) error {
 	if err := host.Kill(ctx, c.record(name)); err != nil {
 		return fmt.Errorf("end host %s: %w", name, err)
 	}
+	if c.stranger() != "" {
+		return nil // ports and cgroups of that number are the stranger's
+	}
 	return errors.Join(unplug(ctx, c.port(name)), removeCgroups(ctx, c.group(name)))
 }
 
@@ -144,8 +147,10 @@ func (c *Cluster) Down(ctx context.Context, options ...DownOption) error {
 		return err
 	}
 	if !keep {
-		if err := c.removeNetwork(ctx); err != nil {
-			return err
+		if c.stranger() == "" {
+			if err := c.removeNetwork(ctx); err != nil {
+				return err
+			}
 		}
 		if err := os.RemoveAll(c.StateDir); err != nil {
 			return fmt.Errorf("remove state: %w", err)

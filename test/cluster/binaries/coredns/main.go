@@ -4,6 +4,7 @@
 package main
 
 import (
+	"github.com/coredns/coredns/coremain"
 	_ "github.com/coredns/coredns/plugin/cache"      // answers again from memory.
 	_ "github.com/coredns/coredns/plugin/errors"     // logs failed queries.
 	_ "github.com/coredns/coredns/plugin/forward"    // passes other names to an upstream, where a Corefile names one.
@@ -11,8 +12,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/kubernetes" // Services and pods of the cluster.
 	_ "github.com/coredns/coredns/plugin/ready"      // readiness on :8181.
 	_ "github.com/coredns/coredns/plugin/reload"     // an edited Corefile takes effect.
-
-	"github.com/coredns/coredns/coremain"
 )
 
 func main() {

@@ -193,18 +193,13 @@ func writeFiles(files map[string]string) error {
 
 // configureNetwork brings up lo and eth0.
 func configureNetwork(spec Spec) error {
-	lines := []string{
-		"link set lo up",
-		"link set eth0 address " + spec.MAC,
-		"addr add " + spec.Address + " dev eth0",
-		"link set eth0 up",
-		"route add default via " + spec.Gateway,
-	}
+	var batch strings.Builder
+	fmt.Fprintf(&batch, "link set lo up\nlink set eth0 address %s\naddr add %s dev eth0\nlink set eth0 up\nroute add default via %s\n", spec.MAC, spec.Address, spec.Gateway)
 	for dst, via := range spec.Routes {
-		lines = append(lines, "route add "+dst+" via "+via)
+		fmt.Fprintf(&batch, "route add %s via %s\n", dst, via)
 	}
 	cmd := exec.Command("ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	cmd.Stdin = strings.NewReader(batch.String())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("configure network: %w: %s", err, out)
 	}

@@ -34,7 +34,7 @@ func TestIssuedCertificatesAreTrusted(t *testing.T) {
 
 func TestWhatExistsIsKept(t *testing.T) {
 	f := Folder{Dir: t.TempDir()}
-	make := func() string {
+	credentials := func() string {
 		ca, err := f.CA("ca")
 		if err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestWhatExistsIsKept(t *testing.T) {
 		}
 		return all.String()
 	}
-	if first := make(); first != make() {
+	if first := credentials(); first != credentials() {
 		t.Error("credentials changed")
 	}
 }
