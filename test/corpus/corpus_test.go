@@ -123,4 +123,3 @@ func roundTrip(t *testing.T, object *unstructured.Unstructured) {
 		t.Errorf("comes back changed (-in +out):\n%s", diff)
 	}
 }
-
