@@ -76,7 +76,7 @@ func TestNoTextBecomesAnOption(t *testing.T) {
 }
 
 func TestParseBackupArgs(t *testing.T) {
-	got, err := restic.ParseBackupArgs([]string{"--exclude-caches", "--exclude=*.log", "--exclude", "--password-command=id", "-e", "x", "-x", " --tag=mine,yours ", "--limit-upload", "100", ""})
+	got, err := restic.ParseBackupArgs([]string{"--exclude-caches", "--exclude=*.log", "--exclude", "--password-command=id", "-e", "x", "-x", "--tag=mine,yours", "--limit-upload", "100", ""})
 	want := []string{"--exclude-caches", "--exclude=*.log", "--exclude=--password-command=id", "--exclude=x", "--one-file-system", "--tag=mine,yours", "--limit-upload=100"}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("arguments differ: %v\n%s", err, diff)

@@ -92,8 +92,8 @@ func ParseRestoreArgs(args []string) ([]string, error) {
 func parseUserArgs(args []string, allowed []userFlag) ([]string, error) {
 	var parsed []string
 	for i := 0; i < len(args); i++ {
-		word := strings.TrimSpace(args[i])
-		if word == "" {
+		word := args[i]
+		if strings.TrimSpace(word) == "" {
 			continue
 		}
 		name, value, hasValue := strings.Cut(word, "=")
