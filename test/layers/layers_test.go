@@ -13,17 +13,19 @@ import (
 const module = "github.com/seed-731df569/stash/"
 
 // layers lists the packages from left to right. Imports go left only; the first three layers are
-// pure, and packages of the last but one do not import each other.
+// pure. The servers do not import each other: controller gives webhook and broker their answers, so
+// it stands right of them.
 var layers = [][]string{
 	{"api"},
 	{"target", "backend", "addons", "restic", "broker/protocol"},
 	{"task", "mutators", "validators", "blueprint", "scheduler", "session"},
 	{"metrics", "restic/exec"},
-	{"webhook", "controller", "broker", "agent", "plugin", "certs"},
+	{"webhook", "broker", "agent", "certs"},
+	{"controller", "plugin"},
 	{"cmd"},
 }
 
-const lastPure, actors = 2, 4
+const lastPure, servers, programs = 2, 4, 6
 
 // place returns the layer of a package of ours and the entry that it belongs to; -1 for others.
 func place(pkg string) (layer int, entry string) {
@@ -50,8 +52,10 @@ func refuse(pkg, path string) string {
 		return "" // tests may reach everything
 	case ours && other < 0:
 		return "only tests import test/"
-	case ours && other > layer, ours && other == actors && layer == actors && entry != otherEntry:
+	case ours && other > layer, ours && other == servers && layer == servers && entry != otherEntry:
 		return "imports go left only"
+	case ours && otherEntry == "agent" && entry != "agent" && layer != programs:
+		return "the agent is a program of its own: it is spoken to in broker/protocol"
 	case layer <= lastPure && within("k8s.io/client-go", "sigs.k8s.io/controller-runtime", "os/exec"):
 		return "pure packages are functions of values"
 	case (entry == "agent" || entry == "broker/protocol" || pkg == "cmd/stash-agent") && within("k8s.io", "sigs.k8s.io"):
@@ -107,6 +111,9 @@ func TestRefuse(t *testing.T) {
 		{"restic", module + "restic/exec", false},
 		{"agent", module + "broker/protocol", true},
 		{"agent", module + "broker", false},
+		{"controller", module + "broker", true},
+		{"controller", module + "agent", false},
+		{"broker", module + "controller", false},
 		{"agent", "k8s.io/api/core/v1", false},
 		{"agent", module + "restic/exec", true},
 		{"cmd/stash-agent", "sigs.k8s.io/yaml", false},
