@@ -101,8 +101,12 @@ func (r *BackupConfigurations) set(c *v1beta1.BackupConfiguration, kind string, 
 }
 
 // validate runs the webhook's own rules: a webhook that was down does no harm.
-func (r *BackupConfigurations) validate(_ context.Context, c *v1beta1.BackupConfiguration) error {
-	if res := validators.BackupConfiguration(c, nil, validators.Facts{}); len(res.Errors) > 0 {
+func (r *BackupConfigurations) validate(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+	facts, err := r.Facts(ctx, c)
+	if err != nil {
+		return err
+	}
+	if res := validators.BackupConfiguration(c, nil, facts); len(res.Errors) > 0 {
 		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", res.Errors.ToAggregate().Error())
 		return nil
 	}

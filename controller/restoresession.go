@@ -22,6 +22,8 @@ type RestoreSessions struct {
 	*World
 	// Probe proves that the hook that closes a namespace is in force.
 	Probe func(ctx context.Context, namespace string) (bool, error)
+	// Ended is told of each restore that has ended or is gone.
+	Ended func()
 }
 
 // Reconcile does the next thing that a RestoreSession needs.
@@ -29,6 +31,7 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	rs := &v1beta1.RestoreSession{}
 	if err := r.Get(ctx, req.NamespacedName, rs); err != nil {
 		if apierrors.IsNotFound(err) {
+			r.Ended()
 			return ctrl.Result{}, r.openNamespace(ctx, req.Namespace)
 		}
 		return ctrl.Result{}, fmt.Errorf("read RestoreSession: %w", err)
@@ -54,6 +57,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 	now := metav1.NewTime(r.Now())
 	after := a.After
 	if a.Kind == session.KindNone {
+		r.Ended()
 		return ctrl.Result{}, r.afterwards(ctx, o)
 	}
 	start(rs, o)

@@ -21,11 +21,11 @@ import (
 )
 
 // Setup adds all controllers of the leader to the manager.
-func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, probe func(context.Context, string) (bool, error)) error {
+func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, configurations *WebhookConfigurations) error {
 	for _, add := range []func() error{
 		func() error { return setupBackupConfigurations(mgr, w, schedule) },
 		func() error { return setupBackupSessions(mgr, w) },
-		func() error { return setupRestoreSessions(mgr, w, probe) },
+		func() error { return setupRestoreSessions(mgr, w, configurations) },
 		func() error { return setupRepositories(mgr, w) },
 		func() error { return setupWorkloads(mgr, w) },
 	} {
@@ -38,6 +38,9 @@ func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, probe func(context.Co
 	}
 	if err := mgr.Add(&Authorities{World: w}); err != nil {
 		return fmt.Errorf("set up CA: %w", err)
+	}
+	if err := mgr.Add(configurations); err != nil {
+		return fmt.Errorf("set up webhook configurations: %w", err)
 	}
 	return nil
 }
@@ -94,7 +97,7 @@ func setupBackupSessions(mgr ctrl.Manager, w *World) error {
 		Complete(&BackupSessions{World: w})
 }
 
-func setupRestoreSessions(mgr ctrl.Manager, w *World, probe func(context.Context, string) (bool, error)) error {
+func setupRestoreSessions(mgr ctrl.Manager, w *World, configurations *WebhookConfigurations) error {
 	b := builder.ControllerManagedBy(mgr).Named("restoresession").
 		For(&v1beta1.RestoreSession{}).
 		Watches(&corev1.Pod{}, mapped(func(ctx context.Context, o client.Object) []client.ObjectKey {
@@ -127,7 +130,7 @@ func setupRestoreSessions(mgr ctrl.Manager, w *World, probe func(context.Context
 		}
 	}
 	return b.WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(&RestoreSessions{World: w, Probe: probe})
+		Complete(&RestoreSessions{World: w, Probe: w.Closed, Ended: configurations.Poke})
 }
 
 func setupRepositories(mgr ctrl.Manager, w *World) error {

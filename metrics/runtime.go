@@ -44,8 +44,8 @@ func (r *Runtime) Register(reg prometheus.Registerer) error {
 }
 
 // Observe counts an admission request.
-func (r *Runtime) Observe(hook, decision, reason string, took time.Duration) {
-	r.admissions.WithLabelValues(hook, decision, reason).Observe(took.Seconds())
+func (r *Runtime) Observe(hook, decision, reason string, seconds float64) {
+	r.admissions.WithLabelValues(hook, decision, reason).Observe(seconds)
 }
 
 // Lag counts a session that was created so late after its slot.

@@ -52,7 +52,7 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	}
 	source := &certs.Source{}
 	keeper := &certs.Keeper{
-		Client: direct, Namespace: o.namespace, Source: source, Log: ctrl.Log.WithName("certs"),
+		Client: direct, Namespace: o.namespace, Source: source, Log: log,
 		Names: certs.Names(o.namespace, o.webhookService, o.brokerService),
 	}
 	if err := firstCertificate(ctx, keeper); err != nil {
@@ -186,7 +186,8 @@ func (a *assembly) assemble(ctx context.Context) error {
 func (a *assembly) addControllers(context.Context) error {
 	schedule := controller.NewSchedule(a.world)
 	schedule.Lag = a.runtime.Lag
-	if err := controller.Setup(a.mgr, a.world, schedule, a.world.Closed); err != nil {
+	configurations := controller.NewWebhookConfigurations(a.world, a.options.webhookService)
+	if err := controller.Setup(a.mgr, a.world, schedule, configurations); err != nil {
 		return fmt.Errorf("add controllers: %w", err)
 	}
 	return nil

@@ -158,4 +158,3 @@ func (a *assembly) answers(ctx context.Context, address, service string) error {
 	}
 	return conn.Close() //nolint:wrapcheck // nothing was sent
 }
-

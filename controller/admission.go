@@ -1,0 +1,265 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/webhook"
+)
+
+// Admission answers for the webhooks from the cache, on every replica. Plans are kept until
+// something that they are made of changes.
+type Admission struct {
+	*World
+
+	// epoch counts the changes of what plans are made of, beside the workload itself.
+	epoch atomic.Int64
+	mu    sync.RWMutex
+	plans map[types.UID]kept
+}
+
+// kept is a plan with what it was made of.
+type kept struct {
+	plan    mutators.Plan
+	epoch   int64
+	version string
+}
+
+var (
+	_ webhook.Pods      = (*Admission)(nil)
+	_ webhook.Workloads = (*Admission)(nil)
+)
+
+// NewAdmission returns the source of what webhooks read.
+func NewAdmission(w *World) *Admission {
+	return &Admission{World: w, plans: map[types.UID]kept{}}
+}
+
+// Changed makes all plans be made anew: a configuration, Repository, blueprint or namespace changed.
+func (a *Admission) Changed() { a.epoch.Add(1) }
+
+// Forget drops the plan of a workload that changed or is gone.
+func (a *Admission) Forget(uid types.UID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.plans, uid)
+}
+
+// BackupPlan implements webhook.Pods.
+func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutators.Plan, error) {
+	uid, ref, err := a.workloadUID(ctx, pod)
+	if err != nil || ref.Name == "" {
+		return mutators.Plan{}, err
+	}
+	epoch := a.epoch.Load()
+	a.mu.RLock()
+	k, ok := a.plans[uid]
+	a.mu.RUnlock()
+	if ok && k.epoch == epoch {
+		return k.plan, nil
+	}
+	obj, kind, err := a.Workload(ctx, ref, pod.Namespace)
+	if err != nil || obj == nil {
+		return mutators.Plan{}, err
+	}
+	plan, _, err := a.fullPlan(ctx, obj, kind, nil)
+	if err != nil {
+		return mutators.Plan{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, version: obj.GetResourceVersion()}
+	return plan, nil
+}
+
+// fullPlan makes the plan of a workload from stored configurations and from what its annotations
+// expand into, which may not be stored yet.
+func (a *Admission) fullPlan(ctx context.Context, obj client.Object, kind target.Kind, pairs []blueprint.Pair) (mutators.Plan, []mutators.Problem, error) {
+	configs, err := a.allConfigs(ctx, obj, kind, pairs)
+	if err != nil {
+		return mutators.Plan{}, nil, err
+	}
+	return a.planOf(ctx, obj, kind, configs)
+}
+
+// allConfigs joins stored configurations with expanded ones, which hold where both have the name.
+func (a *Admission) allConfigs(ctx context.Context, obj client.Object, kind target.Kind, pairs []blueprint.Pair) ([]v1beta1.BackupConfiguration, error) {
+	configs, err := a.ConfigsOf(ctx, kind.Ref("", obj.GetName()), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	if pairs == nil {
+		if t, ok := blueprint.TargetOf(obj, obj.GetNamespace()); ok && len(blueprint.Names(t.Annotations)) > 0 {
+			in, err := a.ExpansionInput(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			out, _ := blueprint.Expand(in)
+			pairs = out.Pairs
+		}
+	}
+	for _, p := range pairs {
+		i := slices.IndexFunc(configs, func(c v1beta1.BackupConfiguration) bool {
+			return c.Namespace == p.Configuration.Namespace && c.Name == p.Configuration.Name
+		})
+		if i >= 0 {
+			configs[i].Spec = p.Configuration.Spec
+		} else {
+			configs = append(configs, *p.Configuration)
+		}
+	}
+	return configs, nil
+}
+
+// workloadUID follows a pod's owner to its workload. A ReplicaSet that the cache does not have yet
+// is read from the API server.
+func (a *Admission) workloadUID(ctx context.Context, pod webhook.PodRef) (types.UID, v1beta1.TargetRef, error) {
+	o := pod.Owner
+	if o.Kind == "" {
+		return "", v1beta1.TargetRef{}, nil
+	}
+	if o.Kind != "ReplicaSet" {
+		return types.UID(o.UID), v1beta1.TargetRef{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name}, nil
+	}
+	key := client.ObjectKey{Namespace: pod.Namespace, Name: o.Name}
+	set := &metav1.PartialObjectMetadata{}
+	set.SetGroupVersionKind(replicaSetKind())
+	err := a.Get(ctx, key, set)
+	if apierrors.IsNotFound(err) {
+		live := &appsv1.ReplicaSet{}
+		if err = a.Live.Get(ctx, key, live); err == nil {
+			set.ObjectMeta = live.ObjectMeta
+		}
+	}
+	if err != nil {
+		return "", v1beta1.TargetRef{}, fmt.Errorf("read ReplicaSet of the pod: %w", err)
+	}
+	ref := metav1.GetControllerOfNoCopy(set)
+	if ref == nil || string(set.UID) != o.UID {
+		return "", v1beta1.TargetRef{}, nil
+	}
+	return ref.UID, v1beta1.TargetRef{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name}, nil
+}
+
+// RestorePlan implements webhook.Pods.
+func (a *Admission) RestorePlan(ctx context.Context, pod webhook.PodRef) (mutators.Plan, webhook.RestoreState, error) {
+	list := &v1beta1.RestoreSessionList{}
+	if err := a.List(ctx, list, client.MatchingFields{indexHash: pod.Stamp.Restore}); err != nil {
+		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return mutators.Plan{}, webhook.RestoreUnknown, nil
+	}
+	rs := &list.Items[0]
+	if rs.Spec.Target == nil || rs.Status.Phase == v1beta1.RestoreInvalid {
+		return mutators.Plan{}, webhook.RestoreUnknown, nil
+	}
+	_, ref, err := a.workloadUID(ctx, pod)
+	if err != nil {
+		return mutators.Plan{}, webhook.RestoreUnknown, err
+	}
+	if !target.Same(ref, pod.Namespace, rs.Spec.Target.Ref, rs.Namespace) {
+		return mutators.Plan{}, webhook.RestoreForeign, nil
+	}
+	if rs.Status.Phase == v1beta1.RestoreSucceeded {
+		return mutators.Plan{}, webhook.RestoreFinished, nil
+	}
+	obj, kind, err := a.Workload(ctx, ref, pod.Namespace)
+	if err != nil {
+		return mutators.Plan{}, webhook.RestoreUnknown, err
+	}
+	if obj == nil {
+		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("%s \"%s/%s\" is not known", ref.Kind, pod.Namespace, ref.Name)
+	}
+	plan, problems, err := a.restorePlan(ctx, obj, kind, rs)
+	if err == nil && plan.Empty() {
+		err = fmt.Errorf("the pod cannot be restored: %s", joinProblems(problems))
+	}
+	return plan, webhook.RestoreActive, err
+}
+
+func joinProblems(problems []mutators.Problem) string {
+	text := ""
+	for _, p := range problems {
+		text = joined(text, p.Message)
+	}
+	return text
+}
+
+// ActiveRestore implements webhook.Pods.
+func (a *Admission) ActiveRestore(ctx context.Context, pod webhook.PodRef) (name, hash string, err error) {
+	_, ref, err := a.workloadUID(ctx, pod)
+	if err != nil || ref.Name == "" {
+		return "", "", err
+	}
+	rs, err := a.activeRestore(ctx, ref, pod.Namespace)
+	if err != nil || rs == nil {
+		return "", "", err
+	}
+	return rs.Name, rs.Status.Hash, nil
+}
+
+// activeRestore is the restore that pods of a workload must wait for.
+func (a *Admission) activeRestore(ctx context.Context, ref v1beta1.TargetRef, namespace string) (*v1beta1.RestoreSession, error) {
+	restores, err := a.RestoresOf(ctx, ref, namespace)
+	if err != nil {
+		return nil, err
+	}
+	rs := holder(restores)
+	if rs == nil || rs.Status.Hash == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return rs, nil
+}
+
+// Wanted implements webhook.Workloads.
+func (a *Admission) Wanted(ctx context.Context, w webhook.Workload) (webhook.Wanted, error) {
+	obj, ok := w.Object.(client.Object)
+	if !ok {
+		return webhook.Wanted{}, fmt.Errorf("a %T is not an object", w.Object)
+	}
+	if obj.GetNamespace() == "" {
+		obj.SetNamespace(w.Namespace)
+	}
+	pairs := w.Pairs
+	if pairs == nil {
+		pairs = []blueprint.Pair{}
+	}
+	configs, err := a.allConfigs(ctx, obj, w.Kind, pairs)
+	if err != nil {
+		return webhook.Wanted{}, err
+	}
+	var out webhook.Wanted
+	if len(configs) > 0 {
+		plan, problems, err := a.planOf(ctx, obj, w.Kind, configs)
+		if err != nil {
+			return out, err
+		}
+		out.Problems, out.OnNextRollout = problems, waits(configs)
+		if !plan.Empty() {
+			out.Stamp.Inject = plan.Hash()
+		}
+	}
+	rs, err := a.activeRestore(ctx, w.Kind.Ref("", obj.GetName()), w.Namespace)
+	if err != nil {
+		return out, err
+	}
+	if rs != nil && !session.RestoreFinished(rs.Status.Phase) || rs != nil && rs.Status.Phase == v1beta1.RestoreFailed {
+		out.Stamp.Restore = rs.Status.Hash
+	}
+	return out, nil
+}

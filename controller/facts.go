@@ -1,0 +1,157 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/validators"
+	"github.com/seed-731df569/stash/webhook"
+)
+
+var _ webhook.Own = (*Admission)(nil)
+
+// Facts implements webhook.Own. Controllers use it too, so that both judge alike.
+func (w *World) Facts(ctx context.Context, object runtime.Object) (validators.Facts, error) {
+	switch o := object.(type) {
+	case *v1alpha1.Repository:
+		same, err := w.sameLocation(ctx, o)
+		return validators.Facts{SameLocation: same}, err
+	case *v1beta1.BackupConfiguration:
+		return w.configurationFacts(ctx, o)
+	case *v1beta1.BackupSession:
+		err := w.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.InvokerRef().Name}, &v1beta1.BackupConfiguration{})
+		if client.IgnoreNotFound(err) != nil {
+			return validators.Facts{}, fmt.Errorf("read BackupConfiguration: %w", err)
+		}
+		return validators.Facts{InvokerMissing: w.reallyMissing(ctx, o, err)}, nil
+	case *v1beta1.RestoreSession:
+		return w.restoreFacts(ctx, o)
+	}
+	return validators.Facts{}, nil
+}
+
+// reallyMissing asks the API server for what the cache does not have: an object that was created a
+// moment ago, by the same kubectl apply, is not missing.
+func (w *World) reallyMissing(ctx context.Context, bs *v1beta1.BackupSession, err error) bool {
+	if err == nil {
+		return false
+	}
+	live := w.Live.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, &v1beta1.BackupConfiguration{})
+	return apierrors.IsNotFound(live)
+}
+
+func (w *World) sameLocation(ctx context.Context, repo *v1alpha1.Repository) ([]string, error) {
+	loc := location(repo)
+	if loc == "" {
+		return nil, nil
+	}
+	all := &v1alpha1.RepositoryList{}
+	if err := w.List(ctx, all); err != nil {
+		return nil, fmt.Errorf("list Repositories: %w", err)
+	}
+	var out []string
+	for i := range all.Items {
+		o := &all.Items[i]
+		if (o.Namespace != repo.Namespace || o.Name != repo.Name) && location(o) == loc {
+			out = append(out, o.Namespace+"/"+o.Name)
+		}
+	}
+	return out, nil
+}
+
+func (w *World) configurationFacts(ctx context.Context, c *v1beta1.BackupConfiguration) (validators.Facts, error) {
+	f := validators.Facts{}
+	ns := &corev1.Namespace{}
+	if err := w.Get(ctx, client.ObjectKey{Name: c.Namespace}, ns); client.IgnoreNotFound(err) != nil {
+		return f, fmt.Errorf("read namespace: %w", err)
+	}
+	f.NamespaceLabels = ns.Labels
+	var err error
+	if f.Repository, err = w.Repository(ctx, c.Spec.Repository, c.Namespace); err != nil {
+		return f, err
+	}
+	if c.Spec.Target != nil {
+		if f.Target, err = w.known(ctx, c.Spec.Target.Ref, c.Namespace); err != nil {
+			return f, err
+		}
+	}
+	f.Configurations, err = w.neighbours(ctx, c, f.Repository)
+	return f, err
+}
+
+func (w *World) restoreFacts(ctx context.Context, rs *v1beta1.RestoreSession) (validators.Facts, error) {
+	f := validators.Facts{}
+	var err error
+	if f.Repository, err = w.Repository(ctx, rs.Spec.Repository, rs.Namespace); err != nil {
+		return f, err
+	}
+	if rs.Spec.Target != nil {
+		f.Target, err = w.known(ctx, rs.Spec.Target.Ref, rs.Namespace)
+	}
+	return f, err
+}
+
+// known reads a target; nil where it does not exist or its kind has no objects here.
+func (w *World) known(ctx context.Context, ref v1beta1.TargetRef, namespace string) (runtime.Object, error) {
+	if _, err := target.FindRef(ref); err != nil {
+		return nil, nil //nolint:nilerr,nilnil // the validator says what is wrong with the reference
+	}
+	obj, _, err := w.Workload(ctx, ref, namespace)
+	if err != nil || obj == nil {
+		return nil, err
+	}
+	return obj, nil
+}
+
+// neighbours are the configurations that share the target or the location with one.
+func (w *World) neighbours(ctx context.Context, c *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) ([]validators.Neighbour, error) {
+	all := &v1beta1.BackupConfigurationList{}
+	if err := w.List(ctx, all); err != nil {
+		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
+	}
+	loc := ""
+	if repo != nil {
+		loc = location(repo)
+	}
+	var out []validators.Neighbour
+	for i := range all.Items {
+		o := &all.Items[i]
+		if o.Namespace == c.Namespace && o.Name == c.Name || o.DeletionTimestamp != nil {
+			continue
+		}
+		sameTarget := c.Spec.Target != nil && o.Spec.Target != nil && target.Same(c.Spec.Target.Ref, c.Namespace, o.Spec.Target.Ref, o.Namespace)
+		samePlace := false
+		if loc != "" {
+			other, err := w.Repository(ctx, o.Spec.Repository, o.Namespace)
+			if err != nil {
+				return nil, err
+			}
+			samePlace = other != nil && location(other) == loc
+		}
+		if sameTarget || samePlace {
+			out = append(out, validators.Neighbour{Configuration: o, SharesLocation: samePlace})
+		}
+	}
+	return out, nil
+}
+
+// Users implements webhook.Own.
+func (w *World) Users(ctx context.Context, repo *v1alpha1.Repository) ([]string, error) {
+	users, err := w.UsersOf(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for i := range users {
+		out = append(out, v1beta1.KindBackupConfiguration+" "+users[i].Namespace+"/"+users[i].Name)
+	}
+	return out, nil
+}
