@@ -66,7 +66,8 @@ func (a *asked) required(t *Target) Problems {
 func (a *asked) checkPaths() ([]string, Problems) {
 	var problems Problems
 	var paths []string
-	for _, p := range a.paths {
+	for _, text := range a.paths {
+		p := target.CleanPath(text)
 		detail := target.CheckPath(p)
 		if detail == "" && slices.Contains(paths, p) {
 			detail = "is named twice"
@@ -103,7 +104,7 @@ func parseMount(text string, t *Target) (corev1.VolumeMount, Reason, string) {
 	if len(parts) < 2 || len(parts) > 3 {
 		return corev1.VolumeMount{}, ReasonInvalidMount, fmt.Sprintf("expected <volume>:<mountPath> or <volume>:<mountPath>:<subPath>; for example %q", example(t).mounts)
 	}
-	m := corev1.VolumeMount{Name: strings.TrimSpace(parts[0]), MountPath: strings.TrimSpace(parts[1])}
+	m := corev1.VolumeMount{Name: strings.TrimSpace(parts[0]), MountPath: target.CleanPath(strings.TrimSpace(parts[1]))}
 	if len(parts) == 3 {
 		m.SubPath = strings.TrimSpace(parts[2])
 	}

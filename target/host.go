@@ -46,3 +46,30 @@ func Ordinal(podName string) (int32, error) {
 	}
 	return int32(n), nil
 }
+
+// HostsOverlap tells whether two targets of these kinds and aliases may have a host in common, so
+// that snapshots of one could be taken for those of the other. Node names are taken to be no
+// ordinals.
+func HostsOverlap(a Kind, aAlias string, b Kind, bAlias string) bool {
+	if nodes := DaemonSet().GVK; (a.GVK == nodes) != (b.GVK == nodes) {
+		return false
+	} else if a.GVK == nodes {
+		return aAlias == bAlias
+	}
+	ordinals := StatefulSet().GVK
+	switch {
+	case a.GVK == ordinals && b.GVK == ordinals:
+		return ordinalHost(aAlias, 0) == ordinalHost(bAlias, 0)
+	case a.GVK == ordinals:
+		return isOrdinalHost(single(bAlias), aAlias)
+	case b.GVK == ordinals:
+		return isOrdinalHost(single(aAlias), bAlias)
+	}
+	return single(aAlias) == single(bAlias)
+}
+
+// isOrdinalHost tells whether a StatefulSet with the alias can have that host.
+func isOrdinalHost(host, alias string) bool {
+	n, err := Ordinal(host)
+	return err == nil && host == ordinalHost(alias, n)
+}

@@ -180,20 +180,21 @@ func Of(obj runtime.Object) (Kind, bool) {
 
 // Find returns the supported kind of that API version and name. The version inside a group does not
 // matter, and an empty apiVersion means the kind of that name. Kinds whose time comes later, and
-// kinds of groups that Stash does not know, are ErrNotSupportedYet; a kind that a known group does
-// not have is ErrUnknownKind.
+// those that Stash does not know, are ErrNotSupportedYet; a kind that certainly does not exist,
+// being misspelt in apps or of the wrong group, is ErrUnknownKind.
 func Find(apiVersion, kind string) (Kind, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
 		return Kind{}, fmt.Errorf("%w: apiVersion %q is not <group>/<version>", ErrUnknownKind, apiVersion)
 	}
-	known := false
+	// All kinds of the group apps are known, and so is what a name stands for in any group.
+	known := apiVersion == "" || gv.Group == Deployment().GVK.Group
 	for _, k := range All() {
-		if apiVersion != "" && k.GVK.Group != gv.Group {
+		if k.GVK.Kind != kind {
 			continue
 		}
-		known = true
-		if k.GVK.Kind != kind {
+		if apiVersion != "" && k.GVK.Group != gv.Group {
+			known = known || gv.Group == ""
 			continue
 		}
 		if !k.Supported {
@@ -204,7 +205,7 @@ func Find(apiVersion, kind string) (Kind, error) {
 	if known {
 		return Kind{}, fmt.Errorf("%w: %q in %q; supported are %s", ErrUnknownKind, kind, apiVersion, supported())
 	}
-	return Kind{}, fmt.Errorf("a target of kind %s in group %s is %w", kind, gv.Group, ErrNotSupportedYet)
+	return Kind{}, fmt.Errorf("a target of kind %s in %q is %w", kind, apiVersion, ErrNotSupportedYet)
 }
 
 func supported() string {

@@ -9,6 +9,15 @@ import (
 	"github.com/seed-731df569/stash/api"
 )
 
+// CleanPath returns p without double and trailing slashes, as restic and the kernel read it. Dots are
+// left for CheckPath to refuse, since "/source/../data" is hardly meant.
+func CleanPath(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		return p
+	}
+	return "/" + strings.Join(strings.FieldsFunc(p, func(r rune) bool { return r == '/' }), "/")
+}
+
 // CheckPath returns what is wrong with a path to back up or restore, and what to write; empty if it
 // can be used: absolute, clean and not the root.
 func CheckPath(p string) string {

@@ -102,6 +102,7 @@ func TestFind(t *testing.T) {
 		"a claim":                        {"v1", "PersistentVolumeClaim", "PersistentVolumeClaim", target.ErrNotSupportedYet},
 		"a database":                     {"appcatalog.appscode.com/v1alpha1", "AppBinding", "AppBinding", target.ErrNotSupportedYet},
 		"a kind that nobody knows":       {"kubedb.com/v1alpha2", "Postgres", "", target.ErrNotSupportedYet},
+		"a namespace":                    {"v1", "Namespace", "", target.ErrNotSupportedYet},
 		"a misspelt kind":                {"apps/v1", "Deploymnt", "", target.ErrUnknownKind},
 		"a kind in the wrong group":      {"v1", "Deployment", "", target.ErrUnknownKind},
 		"an apiVersion with two slashes": {"a/b/c", "Deployment", "", target.ErrUnknownKind},
@@ -279,5 +280,50 @@ func TestAdmits(t *testing.T) {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestHostsOverlap(t *testing.T) {
+	d, s, n := target.Deployment(), target.StatefulSet(), target.DaemonSet()
+	cases := map[string]struct {
+		a      target.Kind
+		aAlias string
+		b      target.Kind
+		bAlias string
+		want   bool
+	}{
+		"two Deployments":                            {d, "", d, "", true},
+		"two Deployments, one with an alias":         {d, "", d, "web", false},
+		"a Deployment and a StatefulSet":             {d, "", s, "", true},
+		"a Deployment with an alias beside it":       {d, "web", s, "", false},
+		"an alias that looks like an ordinal's host": {d, "db-3", s, "db", true},
+		"two StatefulSets":                           {s, "", s, "host", true},
+		"two StatefulSets with aliases":              {s, "a", s, "b", false},
+		"two DaemonSets, whose nodes are the same":   {n, "", n, "", true},
+		"a DaemonSet and a Deployment":               {n, "", d, "", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if target.HostsOverlap(c.a, c.aAlias, c.b, c.bAlias) != c.want || target.HostsOverlap(c.b, c.bAlias, c.a, c.aAlias) != c.want {
+				t.Errorf("want %v both ways", c.want)
+			}
+		})
+	}
+}
+
+func TestCheckMountPath(t *testing.T) {
+	for p, ok := range map[string]bool{
+		"/source/data": true, "/etc/config": true, "/var/lib/postgresql/data": true, "/usr/share/nginx/html": true, "/run/app": true,
+		"": false, "/": false, "data": false, "/data/": false, "/a/../b": false, "/a:b": false, "/stash-tmp": false, "/stash-tmp/x": false,
+		"/var": false, "/var/run/secrets": false, "/usr": false, "/proc/1": false, "/etc": false,
+	} {
+		if got := target.CheckMountPath(p); (got == "") != ok {
+			t.Errorf("%q: %q", p, got)
+		}
+	}
+	for p, want := range map[string]string{"/a//b/": "/a/b", "//": "/", "a/": "a/", "/a/../b": "/a/../b"} {
+		if got := target.CleanPath(p); got != want {
+			t.Errorf("%q became %q", p, got)
+		}
 	}
 }

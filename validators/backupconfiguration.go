@@ -1,0 +1,127 @@
+package validators
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/target"
+)
+
+// BackupConfiguration validates c. Old is what it replaces, nil on creation and for stored objects;
+// a request that leaves the spec as it is is never refused.
+func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
+	var r Result
+	if old != nil && equality.Semantic.DeepEqual(c.Spec, old.Spec) {
+		return r
+	}
+	spec, forms := c.Spec.Shipped()
+	r.drafts(forms)
+	at := field.NewPath("spec")
+	r.driver(spec.Driver, at.Child("driver"))
+	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
+	r.schedule(spec.Schedule, spec.TimeZone, at)
+	r.retention(&spec.RetentionPolicy, at.Child("retentionPolicy"))
+	r.positive(spec.TimeOut, at.Child("timeOut"))
+	r.retry(spec.RetryConfig, at.Child("retryConfig"))
+	r.history(spec.BackupHistoryLimit, at.Child("backupHistoryLimit"))
+	r.tempDir(&spec.TempDir, at.Child("tempDir"))
+	r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), false)
+	r.repositoryRef(spec.Repository, c.Namespace, &f, at.Child("repository"))
+	if spec.Target == nil {
+		r.add(field.Forbidden(at.Child("target"), "a backup without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
+		return r
+	}
+	r.backupTarget(c, &spec, &f, at.Child("target"))
+	if old != nil {
+		r.moved(&spec, old, at)
+	}
+	return r
+}
+
+func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec, f *Facts, at *field.Path) {
+	t := spec.Target
+	r.later(t.Replicas != nil, at.Child("replicas"), "the driver VolumeSnapshotter, and this field of it, is")
+	r.later(t.SnapshotClassName != "", at.Child("snapshotClassName"), "the driver VolumeSnapshotter, and this field of it, is")
+	r.alias(t.Alias, at.Child("alias"))
+	kind, ok := r.ref(t.Ref, c.Namespace, f.ByUser, at.Child("ref"))
+	r.patterns(t.Exclude, at.Child("exclude"))
+	if err := restic.AllowedBackupArgs(t.Args); err != nil {
+		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))
+	}
+	// Without a supported kind, or with a Task, nothing is known about what it needs.
+	if !ok || spec.Task.Name != "" {
+		return
+	}
+	r.later(t.MountPath != "", at.Child("mountPath"), "this way to mount a claim is")
+	draft := c.Spec.Target.Directories
+	pathsAt := at.Child("paths")
+	if len(c.Spec.Target.Paths) == 0 && len(draft) > 0 {
+		pathsAt = at.Child("directories")
+	}
+	if len(t.Paths) == 0 {
+		r.add(field.Required(pathsAt, "the folders to back up, each inside one of volumeMounts; for example /source/data"))
+	}
+	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
+	if len(t.VolumeMounts) == 0 {
+		// What the containers do not mount was said where the mounts were derived.
+		mounts = nil
+	}
+	r.paths(t.Paths, mounts, pathsAt, false)
+	r.neighbours(c, spec, kind, f)
+}
+
+// moved refuses what would give a configuration with a history another identity: its snapshots stay
+// under the old one, and so would the sidecar.
+func (r *Result) moved(spec *v1beta1.BackupConfigurationSpec, old *v1beta1.BackupConfiguration, at *field.Path) {
+	used := old.Status.Phase == v1beta1.BackupInvokerReady || old.Status.LastSession != nil || len(old.Status.Hosts) > 0
+	before, _ := old.Spec.Shipped()
+	if !used || before.Target == nil {
+		return
+	}
+	if !target.Same(before.Target.Ref, old.Namespace, spec.Target.Ref, old.Namespace) {
+		r.add(field.Forbidden(at.Child("target", "ref"), "the target of a configuration in use cannot be changed: create another BackupConfiguration and delete this one"))
+	}
+	if before.Target.Alias != spec.Target.Alias {
+		r.add(field.Forbidden(at.Child("target", "alias"), "the alias of a configuration in use cannot be changed, since its snapshots are stored under it: create another BackupConfiguration"))
+	}
+	if before.Repository != spec.Repository {
+		r.warn("%s changes: the snapshots taken so far stay in Repository %q", at.Child("repository"), before.Repository.Name)
+	}
+}
+
+// neighbours compares c with other configurations: a location, host and path belong to one target.
+func (r *Result) neighbours(c *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec, kind target.Kind, f *Facts) {
+	for _, n := range f.Configurations {
+		o := n.Configuration
+		if o == nil || o.Namespace == c.Namespace && o.Name == c.Name {
+			continue
+		}
+		other, _ := o.Spec.Shipped()
+		if other.Target == nil {
+			continue
+		}
+		name := o.Namespace + "/" + o.Name
+		if target.Same(spec.Target.Ref, c.Namespace, other.Target.Ref, o.Namespace) {
+			r.warn("BackupConfiguration %q backs up the same target", name)
+			continue
+		}
+		if !n.SharesLocation {
+			continue
+		}
+		otherKind, err := target.FindRef(other.Target.Ref)
+		theirs := clean(other.Target.Paths)
+		shared := slices.ContainsFunc(clean(spec.Target.Paths), func(p string) bool { return slices.Contains(theirs, p) })
+		if err == nil && shared && target.HostsOverlap(kind, spec.Target.Alias, otherKind, other.Target.Alias) {
+			r.add(field.Forbidden(field.NewPath("spec", "repository"), fmt.Sprintf(
+				"%s, of BackupConfiguration %q, keeps the same host and path at the same place of the backend, and retention would delete the snapshots of both: use another prefix in the Repository, or set spec.target.alias",
+				target.KeyOf(other.Target.Ref, o.Namespace), name)))
+			continue
+		}
+		r.warn("BackupConfiguration %q keeps the snapshots of another target at the same place of the backend: one prefix for each target is easier to restore and to delete", name)
+	}
+}

@@ -1,0 +1,82 @@
+package validators
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// Result is what a validator found.
+type Result struct {
+	// Errors are reasons to refuse the object; all of them, not the first.
+	Errors field.ErrorList
+	// Warnings are for the person who wrote it.
+	Warnings []string
+}
+
+// Facts are what is already known beside the object. The zero value knows nothing, and what is not
+// known is never an error.
+type Facts struct {
+	// ByUser tells that the object comes from somebody other than the operator.
+	ByUser bool
+	// NamespaceLabels are those of the object's own namespace.
+	NamespaceLabels map[string]string
+	// Repository is the one that the object names.
+	Repository *v1alpha1.Repository
+	// Target is the workload that the object names, typed.
+	Target runtime.Object
+	// Configurations are all others of the cluster that share the target or the backend location;
+	// the object itself is left out by name.
+	Configurations []Neighbour
+	// InvokerMissing tells that the invoker of a BackupSession is known not to exist.
+	InvokerMissing bool
+	// SameLocation are the keys (<namespace>/<name>) of other Repositories at the same place.
+	SameLocation []string
+}
+
+// Neighbour is a BackupConfiguration beside the one in question.
+type Neighbour struct {
+	Configuration *v1beta1.BackupConfiguration
+	// SharesLocation tells that its Repository is at the same place in the same backend.
+	SharesLocation bool
+}
+
+// warn adds a warning.
+func (r *Result) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+}
+
+// add adds errors; nil ones are left out.
+func (r *Result) add(errs ...*field.Error) {
+	for _, e := range errs {
+		if e != nil {
+			r.Errors = append(r.Errors, e)
+		}
+	}
+}
+
+// drafts warns of the draft's forms.
+func (r *Result) drafts(forms []v1beta1.DraftForm) {
+	seen := map[v1beta1.DraftForm]bool{}
+	for _, f := range forms {
+		switch {
+		case seen[f]:
+		case f.Path == "spec.rules":
+			r.warn("%s is deprecated: write %s", f.Path, f.Shipped)
+		default:
+			r.warn("%s is the draft's form: write %s", f.Path, f.Shipped)
+		}
+		seen[f] = true
+	}
+}
+
+// later refuses a field whose feature comes later, if it is given.
+func (r *Result) later(given bool, path *field.Path, what string) {
+	if given {
+		r.add(field.Forbidden(path, what+" not supported yet: remove the field"))
+	}
+}

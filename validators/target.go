@@ -1,0 +1,215 @@
+package validators
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/target"
+)
+
+func itoa(n int32) string { return strconv.Itoa(int(n)) }
+
+// ref checks what a target names. It returns the kind, and false if there is none to go on with.
+//
+// A target in another namespace is refused from users until admission asks whether they may update
+// that workload: else whoever may create a configuration could put a sidecar into anybody's pods.
+// The operator's own come from a blueprint with backupNamespace, which an admin wrote, and from the
+// annotation on the target, which its owner wrote.
+func (r *Result) ref(ref v1beta1.TargetRef, namespace string, refuseOther bool, at *field.Path) (target.Kind, bool) {
+	if ref == (v1beta1.TargetRef{}) {
+		r.add(field.Forbidden(at, "a target that names no workload is not supported yet: write apiVersion, kind and name, for example apps/v1, Deployment, web"))
+		return target.Kind{}, false
+	}
+	if refuseOther && target.Namespace(ref, namespace) != namespace {
+		r.add(field.Forbidden(at.Child("namespace"), fmt.Sprintf("a target in another namespace is not supported yet: create the object in namespace %q", ref.Namespace)))
+	}
+	if ref.Name == "" {
+		r.add(field.Required(at.Child("name"), "for example web"))
+	} else if detail := objectName(ref.Name); detail != "" {
+		r.add(field.Invalid(at.Child("name"), ref.Name, detail))
+	}
+	if ref.Kind == "" {
+		r.add(field.Required(at.Child("kind"), "for example Deployment"))
+		return target.Kind{}, false
+	}
+	kind, err := target.FindRef(ref)
+	switch {
+	case errors.Is(err, target.ErrNotSupportedYet):
+		r.add(field.Forbidden(at.Child("kind"), err.Error()))
+	case err != nil:
+		r.add(field.Invalid(at.Child("kind"), ref.Kind, err.Error()))
+	}
+	return kind, err == nil
+}
+
+func (r *Result) alias(alias string, at *field.Path) {
+	if alias == "" {
+		return
+	}
+	if errs := validation.IsDNS1123Label(alias); len(errs) > 0 {
+		r.add(field.Invalid(at, alias, "must be lower-case letters, digits and hyphens, at most 63: it begins host names; for example app-data"))
+	}
+}
+
+// mounts checks volumeMounts against each other and, where it is known, against the workload.
+func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known bool, at *field.Path) {
+	places := map[string]bool{}
+	for i, m := range mounts {
+		at := at.Index(i)
+		switch {
+		case m.Name == "":
+			r.add(field.Required(at.Child("name"), "the name of a volume in the pods of the target"))
+		case known && !slices.Contains(volumes, m.Name):
+			r.add(field.Invalid(at.Child("name"), m.Name, "the target's pods have no such volume; they have "+list(volumes)))
+		}
+		place := target.CleanPath(m.MountPath)
+		if detail := target.CheckMountPath(place); detail != "" {
+			r.add(field.Invalid(at.Child("mountPath"), m.MountPath, detail))
+		} else if places[place] {
+			r.add(field.Duplicate(at.Child("mountPath"), m.MountPath))
+		}
+		places[place] = true
+		if m.SubPath != "" && (path.IsAbs(m.SubPath) || slices.Contains(strings.Split(m.SubPath, "/"), "..")) {
+			r.add(field.Invalid(at.Child("subPath"), m.SubPath, "must be relative and without .."))
+		}
+		if m.SubPath != "" && m.SubPathExpr != "" {
+			r.add(field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "excludes subPath: write one of them"))
+		}
+		if m.MountPropagation != nil {
+			r.warn("%s has no effect", at.Child("mountPropagation"))
+		}
+	}
+}
+
+// paths checks paths, each by itself and whether a mount holds it. Outside of the mounts a backup
+// fails aloud when it finds nothing, so that is a warning; a restore would write into a file system
+// that dies with its container, so that is an error.
+func (r *Result) paths(paths []string, mounts []corev1.VolumeMount, at *field.Path, restore bool) {
+	seen := map[string]bool{}
+	for i, text := range paths {
+		p := target.CleanPath(text)
+		detail := target.CheckPath(p)
+		held := len(mounts) == 0 || slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return target.Covers(path.Clean(m.MountPath), p) })
+		switch {
+		case detail != "":
+			r.add(field.Invalid(at.Index(i), text, detail))
+		case seen[p]:
+			r.add(field.Duplicate(at.Index(i), text))
+		case !held && restore:
+			r.add(field.Invalid(at.Index(i), text, "lies in none of the volumeMounts ("+places(mounts)+"): mount the volume that holds it"))
+		case !held:
+			r.warn("%s: %s lies in none of the volumeMounts (%s): the backup fails unless Stash's own image has it; mount the volume that holds it", at.Index(i), text, places(mounts))
+		}
+		seen[p] = true
+	}
+}
+
+// objectName returns what is wrong with a name, empty if nothing.
+func objectName(name string) string {
+	if len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return ""
+	}
+	return "must be the name of an object: lower-case letters, digits, hyphens and dots; for example web"
+}
+
+// volumes checks mounts and paths together. The draft's form may leave the mounts out; they are then
+// the containers'. It returns the mounts that hold.
+func (r *Result) volumes(v volumes, at *field.Path, f *Facts) []corev1.VolumeMount {
+	kind, known := target.Of(f.Target)
+	var names []string
+	if known {
+		names = kind.Volumes(f.Target)
+	}
+	mounts := v.mounts
+	switch {
+	case len(mounts) == 0 && !v.draft:
+		r.add(field.Required(at.Child("volumeMounts"), "the volumes that hold the paths"+mountExample(names)))
+	case len(mounts) == 0 && known:
+		derived, missing := target.MountsFor(kind.PodTemplate(f.Target), clean(v.paths))
+		for _, p := range missing {
+			r.add(field.Invalid(v.at, p, "no container of the target mounts a volume at this path or above it: write volumeMounts"+mountExample(names)))
+		}
+		return derived
+	}
+	r.mounts(mounts, names, known, at.Child("volumeMounts"))
+	return mounts
+}
+
+func clean(paths []string) []string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, target.CleanPath(p))
+	}
+	return out
+}
+
+// volumes is what a target says about its volumes.
+type volumes struct {
+	mounts []corev1.VolumeMount
+	paths  []string
+	// at is where the paths stand.
+	at *field.Path
+	// draft tells that the draft's form names the paths.
+	draft bool
+}
+
+func mountExample(volumes []string) string {
+	name := "data"
+	if len(volumes) > 0 {
+		name = volumes[0]
+	}
+	return fmt.Sprintf("; for example {name: %s, mountPath: /source/data}", name)
+}
+
+func places(mounts []corev1.VolumeMount) string {
+	var out []string
+	for i := range mounts {
+		out = append(out, mounts[i].MountPath)
+	}
+	return list(out)
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// patterns checks patterns of restic.
+func (r *Result) patterns(patterns []string, at *field.Path) {
+	for i, p := range patterns {
+		if _, _, err := restic.RelativePatterns([]string{p}, "/", false); err != nil {
+			r.add(field.Invalid(at.Index(i), p, fmt.Sprintf("%s; for example *.tmp or /source/data/cache", err)))
+		}
+	}
+}
+
+// repositoryRef checks which Repository is named and whether it admits the object's namespace.
+func (r *Result) repositoryRef(ref v1beta1.KindRepositoryRef, namespace string, f *Facts, at *field.Path) {
+	if ref.Name == "" {
+		r.add(field.Required(at.Child("name"), "the Repository that holds the snapshots"))
+		return
+	}
+	if detail := objectName(ref.Name); detail != "" {
+		r.add(field.Invalid(at.Child("name"), ref.Name, detail))
+	}
+	repo := f.Repository
+	if repo == nil {
+		return
+	}
+	ok, err := target.Admits(repo.Spec.UsagePolicy, repo.Namespace, namespace, f.NamespaceLabels)
+	if err != nil || !ok {
+		r.add(field.Forbidden(at, fmt.Sprintf("Repository %q does not admit namespace %q: its spec.usagePolicy.allowedNamespaces must be All or a selector that matches it", repo.Namespace+"/"+repo.Name, namespace)))
+	}
+}
