@@ -6,10 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,8 +50,8 @@ type Keeper struct {
 	Source *Source
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
-	// Log gets failures of Run; they are tried again.
-	Log logr.Logger
+	// Log gets failures of Run; they are tried again. Nil: slog's default.
+	Log *slog.Logger
 }
 
 // Names are those of Services of a namespace, as clients inside the cluster write them.
@@ -69,7 +69,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	for {
 		pause := interval
 		if err := k.Reconcile(ctx); err != nil && ctx.Err() == nil {
-			k.Log.Error(err, "serving certificate is not up to date")
+			k.log().ErrorContext(ctx, "serving certificate is not up to date", "error", err)
 			pause = retry
 		}
 		select {
@@ -148,4 +148,11 @@ func (k *Keeper) now() time.Time {
 		return k.Now().Round(0)
 	}
 	return time.Now().Round(0)
+}
+
+func (k *Keeper) log() *slog.Logger {
+	if k.Log != nil {
+		return k.Log
+	}
+	return slog.Default()
 }

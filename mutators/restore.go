@@ -44,7 +44,7 @@ func (in RestoreInput) plan(u union, pod *corev1.PodSpec) Plan {
 	}
 	plan.data, plan.needs = u.data()
 	c := &plan.container
-	c.Args = append(c.Args, "-state", MountRestoreState)
+	c.Args = append(c.Args, "-state", MountRestoreState, "-restore-id", HashRestore(in.UID))
 	c.Resources = resources(pod, in.Namespace, in.Settings.defaults(), u.Container.Resources)
 	c.SecurityContext = securityContext(in.Namespace.PodSecurity, restoreCapabilities(), pod, plan.data, u.Container.SecurityContext)
 	plan.data = sharing(pod, plan.data)

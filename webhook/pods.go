@@ -28,9 +28,12 @@ func (o *Options) pod(ctx context.Context, v *review, policy admissionv1.Failure
 		if a, refused := refuseRestore(&ref, state, err); refused {
 			return a
 		}
-		if state == RestoreFinished {
+		switch {
+		case state == RestoreFinished:
 			reason = FinishedRestore
-		} else {
+		case plan.Empty():
+			return incomplete(true, mutators.NoPlan)
+		default:
 			plans = append(plans, plan)
 		}
 	}

@@ -1,0 +1,171 @@
+package webhook
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/target"
+)
+
+// Serve names the handler of a hook.
+type Serve string
+
+// Handlers.
+const (
+	// ServePod completes pods.
+	ServePod Serve = "pod"
+	// ServeRestoringPod holds back pods of workloads under restore.
+	ServeRestoringPod Serve = "restoringPod"
+	// ServeWorkload expands annotations and stamps pod templates.
+	ServeWorkload Serve = "workload"
+	// ServeOwn validates our own kinds.
+	ServeOwn Serve = "own"
+)
+
+// Hook is one row of the table: everything that the API server and the mux are told about it.
+type Hook struct {
+	// Name, to which our group is appended in the configuration.
+	Name string
+	// Path of the route.
+	Path string
+	// Mutating hooks may patch; the others only allow or deny.
+	Mutating bool
+	Rules    []admissionv1.RuleWithOperations
+	// FailurePolicy says what happens to requests while we do not answer.
+	FailurePolicy admissionv1.FailurePolicyType
+	// TimeoutSeconds that the API server waits.
+	TimeoutSeconds int32
+	// Excluded leaves out the namespaces that a cluster needs to run and our own.
+	Excluded bool
+	// Namespaces and Objects select by labels.
+	Namespaces []metav1.LabelSelectorRequirement
+	Objects    []metav1.LabelSelectorRequirement
+	// Unfinished also leaves out the objects whose restore has ended; their hashes change at run time.
+	Unfinished bool
+	// MatchConditions are CEL; they never use namespaceObject, which fails at evaluation.
+	MatchConditions []admissionv1.MatchCondition
+	// OwnWrites leaves out requests of the operator itself, which checks before it writes.
+	OwnWrites bool
+	// Reinvoked hooks are asked again where a later webhook changed the object.
+	Reinvoked bool
+	// Serve names the handler.
+	Serve Serve
+	// Kind is the one that ServeOwn accepts at this path.
+	Kind string
+	// Purpose is one sentence for the documentation.
+	Purpose string
+}
+
+// annotated tells whether the object carries an annotation of ours, now or before the request.
+const annotated = `(has(object.metadata.annotations) && object.metadata.annotations.exists(k, k.startsWith("` + api.Group + `/")))` +
+	` || (oldObject != null && has(oldObject.metadata.annotations) && oldObject.metadata.annotations.exists(k, k.startsWith("` + api.Group + `/")))`
+
+// people leaves out the controllers of Kubernetes, which write a workload's status and revision and
+// never its pod template.
+const people = `!(request.userInfo.username in ["system:kube-controller-manager", "system:serviceaccount:kube-system:deployment-controller",` +
+	` "system:serviceaccount:kube-system:statefulset-controller", "system:serviceaccount:kube-system:daemon-set-controller"])`
+
+// Hooks is the table, in the order of the configurations.
+func Hooks() []Hook {
+	return slices.Concat(podHooks(), workloadHooks(), ownHooks())
+}
+
+func podHooks() []Hook {
+	pods := []admissionv1.RuleWithOperations{rule("", []string{"v1"}, []string{"pods"}, admissionv1.NamespacedScope, admissionv1.Create)}
+	return []Hook{
+		{
+			Name: "backup.pods", Path: "/mutate/pods/backup", Mutating: true, Rules: pods, Serve: ServePod,
+			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 2, Excluded: true, Reinvoked: true,
+			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelInject)},
+			Purpose: "Adds the backup sidecar to pods of stamped workloads.",
+		},
+		{
+			Name: "restore.pods", Path: "/mutate/pods/restore", Mutating: true, Rules: pods, Serve: ServePod,
+			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true, Reinvoked: true, Unfinished: true,
+			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelRestore)},
+			Purpose: "Adds the restore init-container, and the sidecar; a pod whose restore is unknown does not start.",
+		},
+		{
+			Name: "restoring.pods", Path: "/validate/pods/restoring", Rules: pods, Serve: ServeRestoringPod,
+			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true,
+			Namespaces: []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
+			Purpose:    "While a namespace has a restore: holds back pods of its target that would start without it.",
+		},
+	}
+}
+
+func workloadHooks() []Hook {
+	var resources []string
+	for _, k := range target.Workloads() {
+		resources = append(resources, k.Resource)
+	}
+	rules := []admissionv1.RuleWithOperations{rule("apps", []string{"v1"}, resources, admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update)}
+	ofPeople := condition("not-by-kubernetes", people)
+	return []Hook{
+		{
+			Name: "annotated.workloads", Path: "/mutate/workloads/annotated", Mutating: true, Rules: rules, Serve: ServeWorkload,
+			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			Namespaces:      []metav1.LabelSelectorRequirement{absent(api.LabelRestoring)},
+			MatchConditions: []admissionv1.MatchCondition{ofPeople, condition("annotated", annotated)},
+			Purpose:         "Expands the annotations of a workload, refuses what cannot work, says what will appear, and stamps the pod template.",
+		},
+		{
+			Name: "managed.workloads", Path: "/mutate/workloads/managed", Mutating: true, Rules: rules, Serve: ServeWorkload,
+			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelManaged), absent(api.LabelRestoring)},
+			MatchConditions: []admissionv1.MatchCondition{ofPeople, condition("not-annotated", "!("+annotated+")")},
+			Purpose:         "Stamps the pod templates of other workloads in namespaces with configurations.",
+		},
+		{
+			Name: "restoring.workloads", Path: "/mutate/workloads/restoring", Mutating: true, Rules: rules, Serve: ServeWorkload,
+			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
+			MatchConditions: []admissionv1.MatchCondition{ofPeople},
+			Purpose:         "While a namespace has a restore: stamps its target, whoever writes it, so that no pod starts before its data is back.",
+		},
+	}
+}
+
+func ownHooks() []Hook {
+	own := func(kind, resource string, scope admissionv1.ScopeType, versions []string, operations ...admissionv1.OperationType) Hook {
+		return Hook{
+			Name: resource, Path: "/validate/" + resource, Serve: ServeOwn, Kind: kind, OwnWrites: true,
+			Rules:         []admissionv1.RuleWithOperations{rule(api.Group, versions, []string{resource}, scope, operations...)},
+			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3,
+			Purpose: "Validates a " + kind + ", what schema and CEL cannot.",
+		}
+	}
+	create, update := admissionv1.Create, admissionv1.Update
+	namespaced, cluster := admissionv1.NamespacedScope, admissionv1.ClusterScope
+	v1beta1 := []string{"v1beta1"}
+	return []Hook{
+		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update, admissionv1.Delete),
+		own("BackupConfiguration", "backupconfigurations", namespaced, v1beta1, create, update),
+		own("BackupSession", "backupsessions", namespaced, v1beta1, create, update),
+		own("RestoreSession", "restoresessions", namespaced, v1beta1, create, update),
+		own("BackupBlueprint", "backupblueprints", cluster, v1beta1, create, update),
+		own("BackupTemplate", "backuptemplates", cluster, v1beta1, create, update),
+	}
+}
+
+func rule(group string, versions, resources []string, scope admissionv1.ScopeType, operations ...admissionv1.OperationType) admissionv1.RuleWithOperations {
+	return admissionv1.RuleWithOperations{
+		Operations: operations,
+		Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: versions, Resources: resources, Scope: &scope},
+	}
+}
+
+func condition(name, expression string) admissionv1.MatchCondition {
+	return admissionv1.MatchCondition{Name: name, Expression: expression}
+}
+
+func exists(key string) metav1.LabelSelectorRequirement {
+	return metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpExists}
+}
+
+func absent(key string) metav1.LabelSelectorRequirement {
+	return metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist}
+}

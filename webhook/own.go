@@ -1,0 +1,137 @@
+package webhook
+
+import (
+	"context"
+	"net/http"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/validators"
+)
+
+// Own answers for the hooks of our own kinds.
+type Own interface {
+	// Facts gathers what validators look at beside the object, by its type. What is not known is left
+	// out; an error refuses the request for now.
+	Facts(ctx context.Context, object runtime.Object) (validators.Facts, error)
+	// Users returns the names (<kind> <namespace>/<name>) of what uses a Repository that is being
+	// deleted.
+	Users(ctx context.Context, repository *v1alpha1.Repository) ([]string, error)
+}
+
+// ownKind is one of our own kinds: its object, and its validator.
+type ownKind struct {
+	kind   string
+	object func() runtime.Object
+	check  func(object, old runtime.Object, f validators.Facts) validators.Result
+}
+
+// ownKinds lists them. Both versions of a Repository have one schema and one type.
+func ownKinds() []ownKind {
+	return []ownKind{
+		kindOf("Repository", validators.Repository),
+		kindOf(v1beta1.KindBackupConfiguration, validators.BackupConfiguration),
+		kindOf(v1beta1.KindBackupSession, validators.BackupSession),
+		kindOf(v1beta1.KindRestoreSession, validators.RestoreSession),
+		kindOf(v1beta1.KindBackupBlueprint, validators.BackupBlueprint),
+		kindOf(v1beta1.KindBackupTemplate, validators.BackupTemplate),
+	}
+}
+
+// object is what pointers to our kinds have in common.
+type object[T any] interface {
+	*T
+	runtime.Object
+}
+
+func kindOf[T any, P object[T]](kind string, check func(object, old P, f validators.Facts) validators.Result) ownKind {
+	return ownKind{
+		kind:   kind,
+		object: func() runtime.Object { return P(new(T)) },
+		check: func(object, old runtime.Object, f validators.Facts) validators.Result {
+			before, _ := old.(P)
+			return check(object.(P), before, f)
+		},
+	}
+}
+
+// own validates an object of ours.
+func (o *Options) own(ctx context.Context, v *review, kind string) answer {
+	k, ok := findOwn(v)
+	if !ok || k.kind != kind {
+		return deny(WrongKind, "the hook is for a %s of %s, the request is for a %s of group %q", kind, api.Group, v.kind, v.group)
+	}
+	if v.operation == "DELETE" {
+		return o.deletion(ctx, v, k)
+	}
+	obj := k.object()
+	var old runtime.Object
+	if v.oldObject != nil {
+		old = k.object()
+	}
+	if err := v.decode(obj, old); err != nil {
+		return deny(WrongKind, "%v", err)
+	}
+	m, ok := obj.(metav1.Object)
+	if v.object == nil || !ok {
+		return deny(WrongKind, "the request has no object")
+	}
+	if m.GetDeletionTimestamp() != nil {
+		return allow(Valid) // finalizers must come off, whatever else is wrong
+	}
+	if m.GetNamespace() == "" {
+		m.SetNamespace(v.namespace)
+	}
+	facts, err := o.Own.Facts(ctx, obj)
+	if err != nil {
+		return unavailable(LookupFailed, "what the %s depends on could not be looked up: %v", v.kind, err)
+	}
+	facts.ByUser = true // the operator's own writes do not come here
+	switch r := k.check(obj, old, facts); {
+	case len(r.Errors) > 0:
+		return invalid(v, r.Errors, r.Warnings)
+	default:
+		return allow(Valid, r.Warnings...)
+	}
+}
+
+// deletion warns who uses a Repository that goes, and refuses where its data would go with it. A
+// namespace that is being deleted takes all of them along.
+func (o *Options) deletion(ctx context.Context, v *review, k ownKind) answer {
+	old := k.object()
+	if err := v.decode(nil, old); err != nil {
+		return deny(WrongKind, "%v", err)
+	}
+	repository, ok := old.(*v1alpha1.Repository)
+	if !ok || v.oldObject == nil {
+		return allow(Valid)
+	}
+	if user, err := v.userInfo(); err == nil && user.Username == "system:serviceaccount:kube-system:namespace-controller" {
+		return allow(Valid)
+	}
+	users, err := o.Own.Users(ctx, repository)
+	switch {
+	case err != nil && repository.Spec.WipeOut:
+		return unavailable(LookupFailed, "whether the Repository is in use could not be looked up: %v", err)
+	case len(users) == 0:
+		return allow(Valid)
+	case !repository.Spec.WipeOut:
+		return allow(Warned, "the Repository is in use by "+list(users)+": they fail until there is a Repository of this name again; the data in the backend stays")
+	}
+	a := deny(Invalid, "the Repository is in use by %s, and wipeOut would delete its data: delete them first, or set spec.wipeOut to false", list(users))
+	a.status.Code, a.status.Reason = http.StatusConflict, metav1.StatusReasonConflict
+	return a
+}
+
+func findOwn(v *review) (ownKind, bool) {
+	for _, k := range ownKinds() {
+		if v.group == api.Group && k.kind == v.kind {
+			return k, true
+		}
+	}
+	return ownKind{}, false
+}

@@ -1,0 +1,160 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/validators"
+)
+
+// workload expands a workload's annotations in memory, refuses what this request makes impossible,
+// says what will appear, and stamps the pod template, so that the first pod has its sidecar.
+func (o *Options) workload(ctx context.Context, v *review, policy admissionv1.FailurePolicyType) answer {
+	w, a := readWorkload(v)
+	if w == nil {
+		return a
+	}
+	in, err := o.Workloads.ExpansionInput(ctx, w.target)
+	if err != nil {
+		return lookupFailed(policy, err)
+	}
+	expansion, problems := blueprint.Expand(in)
+	checked, err := o.checkPairs(ctx, w, expansion.Pairs)
+	if err != nil {
+		return lookupFailed(policy, err)
+	}
+	faults, warnings := append(problems.ErrorList(), checked.Errors...), []string(nil)
+	relevant := blueprint.Relevant(w.oldAnnotations, w.target.Annotations, w.oldTemplate, w.target.Template)
+	if relevant {
+		if len(faults) > 0 {
+			return invalid(v, faults, checked.Warnings)
+		}
+		warnings = slices.Concat(expansion.Warnings, checked.Warnings)
+	} else {
+		for _, f := range faults {
+			warnings = append(warnings, "not backed up: "+f.Error())
+		}
+	}
+	wanted, err := o.Workloads.Wanted(ctx, Workload{Namespace: v.namespace, Kind: w.target.Kind, Object: w.object, Pairs: expansion.Pairs})
+	if err != nil {
+		return lookupFailed(policy, err)
+	}
+	if relevant {
+		for _, p := range wanted.Problems {
+			warnings = append(warnings, p.String())
+		}
+	}
+	return w.stamp(v, wanted, relevant, warnings, len(faults) > 0)
+}
+
+// stamp answers with the labels that the pod template is to carry.
+func (w *workloadRequest) stamp(v *review, wanted Wanted, relevant bool, warnings []string, faulty bool) answer {
+	have, ok := mutators.ReadStamp(v.object)
+	if !ok {
+		return deny(Reason(mutators.Malformed), "the %s has no pod template", v.kind)
+	}
+	stamp, undone := decideStamp(stamps{
+		create: w.oldTemplate == nil, old: w.oldStamp, have: have, relevant: relevant,
+		rollsOut: w.oldTemplate != nil && !sameTemplate(w.oldTemplate, w.target.Template),
+	}, wanted)
+	if undone {
+		warnings = append(warnings, fmt.Sprintf("the only change of the pod template was a label of Stash, which was put back: nothing is rolled out. "+
+			"To undo a rollout, name the revision: kubectl rollout undo %s/%s --to-revision=<n> (kubectl rollout history lists them)", v.resource, w.target.Name))
+	}
+	if stamp.Inject != w.oldStamp.Inject && w.oldTemplate != nil && stamp.Inject != "" {
+		warnings = append(warnings, w.held()...)
+	}
+	patch, why := mutators.Workload(v.object, stamp)
+	a := answer{reason: Reason(why), patch: patch, warnings: warnings}
+	switch {
+	case why == mutators.Malformed:
+		return deny(Reason(why), "the %s has no pod template", v.kind)
+	case faulty && len(patch) == 0:
+		a.reason = Warned
+	case stamp == (mutators.Stamp{}) && len(patch) == 0:
+		a.reason = NotOurs
+	}
+	return a
+}
+
+// held says why the pods of a workload will not follow its template.
+func (w *workloadRequest) held() []string {
+	switch r := w.target.Kind.Rollout(w.object); {
+	case r.Paused:
+		return []string{"its rollout is paused: its pods get the backup sidecar when it is resumed"}
+	case r.OnDelete:
+		return []string{"its update strategy is OnDelete: its pods get the backup sidecar when they are deleted"}
+	case r.Partition > 0:
+		return []string{fmt.Sprintf("its update strategy has partition %d: pods of a lower ordinal get the backup sidecar when it is lowered", r.Partition)}
+	}
+	return nil
+}
+
+// checkPairs applies the rules of our own kinds to what the annotations expand into.
+func (o *Options) checkPairs(ctx context.Context, w *workloadRequest, pairs []blueprint.Pair) (validators.Result, error) {
+	var all validators.Result
+	for _, p := range pairs {
+		facts, err := o.Own.Facts(ctx, p.Configuration)
+		if err != nil {
+			return all, fmt.Errorf("check blueprint %q: %w", p.Blueprint, err)
+		}
+		facts.Target = w.object
+		r := validators.Expansion(&blueprint.Expansion{Pairs: []blueprint.Pair{p}}, facts)
+		all.Errors, all.Warnings = append(all.Errors, r.Errors...), append(all.Warnings, r.Warnings...)
+	}
+	return all, nil
+}
+
+func lookupFailed(policy admissionv1.FailurePolicyType, err error) answer {
+	if policy == admissionv1.Fail {
+		return unavailable(LookupFailed, "the namespace is under restore, and what this workload needs could not be looked up: %v", err)
+	}
+	return allow(LookupFailed, "stash could not look at this object, and does so later: "+err.Error())
+}
+
+// workloadRequest is a request on a workload, decoded.
+type workloadRequest struct {
+	target         blueprint.Target
+	object         runtime.Object
+	oldAnnotations map[string]string
+	oldTemplate    *corev1.PodTemplateSpec
+	oldStamp       mutators.Stamp
+}
+
+// readWorkload decodes the request, or answers it.
+func readWorkload(v *review) (*workloadRequest, answer) {
+	i := slices.IndexFunc(target.Workloads(), func(k target.Kind) bool { return k.GVK.Group == v.group && k.GVK.Kind == v.kind })
+	if i < 0 {
+		return nil, deny(WrongKind, "the hook is for workloads, the request is for a %s", v.kind)
+	}
+	kind := target.Workloads()[i]
+	w := &workloadRequest{object: kind.New()}
+	var old runtime.Object
+	if v.oldObject != nil {
+		old = kind.New()
+	}
+	if err := v.decode(w.object, old); err != nil {
+		return nil, deny(WrongKind, "%v", err)
+	}
+	if m, ok := w.object.(metav1.Object); ok && m.GetNamespace() == "" {
+		m.SetNamespace(v.namespace)
+	}
+	var ok bool
+	if w.target, ok = blueprint.TargetOf(w.object, v.namespace); !ok {
+		return nil, deny(WrongKind, "the %s has no pod template", v.kind)
+	}
+	if m, isObject := old.(metav1.Object); isObject {
+		w.oldAnnotations, w.oldTemplate = m.GetAnnotations(), kind.PodTemplate(old)
+		w.oldStamp, _ = mutators.ReadStamp(v.oldObject)
+	}
+	return w, answer{}
+}
