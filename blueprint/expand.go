@@ -242,12 +242,11 @@ func (e *expander) find() {
 }
 
 func (e *expander) substitute(spec *v1beta1.BackupBlueprintSpec) Problems {
-	err := task.SubstituteIn(spec, "spec", Variables(&e.in.Target))
-	var problems Problems
-	for _, f := range task.FieldErrors(err) {
+	faults := task.FieldErrors(task.SubstituteIn(spec, "spec", Variables(&e.in.Target)))
+	problems := make(Problems, 0, len(faults))
+	for _, f := range faults {
 		reason := ReasonInvalidBlueprint
-		var missing *task.MissingError
-		if errors.As(f, &missing) {
+		if _, ok := errors.AsType[*task.MissingError](f); ok {
 			reason = ReasonMissingVariable
 		}
 		problems = append(problems, e.problem(reason, "%s %q, %s; known are %s", e.kind, e.name, f, strings.Join(VariableNames(), ", ")))

@@ -49,7 +49,7 @@ func TestExpand(t *testing.T) {
 			}
 			if *update {
 				out := &txtar.Archive{Comment: archive.Comment, Files: append(kept, got...)}
-				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil { //nolint:gosec // testdata is for everyone.
+				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
@@ -117,7 +117,7 @@ func workload(t *testing.T, data []byte) blueprint.Target {
 
 func blueprints(t *testing.T, in *blueprint.Input, data []byte) {
 	t.Helper()
-	for _, doc := range bytes.Split(data, []byte("\n---\n")) {
+	for doc := range bytes.SplitSeq(data, []byte("\n---\n")) {
 		var b v1beta1.BackupBlueprint
 		decode(t, doc, &b)
 		switch b.Kind {

@@ -124,7 +124,7 @@ func parseMount(text string, t *Target) (corev1.VolumeMount, Reason, string) {
 }
 
 func places(mounts []corev1.VolumeMount) string {
-	var out []string
+	out := make([]string, 0, len(mounts))
 	for i := range mounts {
 		out = append(out, mounts[i].MountPath)
 	}

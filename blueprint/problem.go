@@ -38,7 +38,7 @@ const (
 )
 
 // Problem is one thing that keeps an annotation from being expanded.
-type Problem struct {
+type Problem struct { //nolint:errname // a finding that can be returned as an error, not a failure.
 	// Reason is why.
 	Reason Reason
 	// Field of the target, for example metadata.annotations[stash.appscode.com/target-paths].
@@ -69,7 +69,7 @@ type Problems []Problem
 
 // ErrorList returns the problems in the form in which admission refuses.
 func (p Problems) ErrorList() field.ErrorList {
-	var list field.ErrorList
+	list := make(field.ErrorList, 0, len(p))
 	for i := range p {
 		list = append(list, p[i].fieldError())
 	}
@@ -78,7 +78,7 @@ func (p Problems) ErrorList() field.ErrorList {
 
 // Warnings returns the problems as sentences, for requests that do not cause them.
 func (p Problems) Warnings() []string {
-	var out []string
+	out := make([]string, 0, len(p))
 	for i := range p {
 		out = append(out, fmt.Sprintf("not backed up: %s", p[i].Error()))
 	}

@@ -32,10 +32,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestHosts(t *testing.T) {
-	set := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr[int32](2), Ordinals: &appsv1.StatefulSetOrdinals{Start: 5}}}
+	set := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Ordinals: &appsv1.StatefulSetOrdinals{Start: 5}}}
 	daemons := &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 4}}
 	cases := map[string]struct {
 		kind  target.Kind
@@ -44,12 +42,12 @@ func TestHosts(t *testing.T) {
 		want  string
 		count int32
 	}{
-		"a Deployment has one whatever its replicas": {target.Deployment(), &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: ptr[int32](3)}}, "", "host-0", 1},
+		"a Deployment has one whatever its replicas": {target.Deployment(), &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: new(int32(3))}}, "", "host-0", 1},
 		"a Deployment with an alias":                 {target.Deployment(), &appsv1.Deployment{}, "web", "web", 1},
 		"a StatefulSet has one for each ordinal":     {target.StatefulSet(), set, "", "host-5,host-6", 2},
 		"a StatefulSet with an alias":                {target.StatefulSet(), set, "db", "db-5,db-6", 2},
 		"a StatefulSet without replicas has one":     {target.StatefulSet(), &appsv1.StatefulSet{}, "", "host-0", 1},
-		"a StatefulSet scaled to zero has none":      {target.StatefulSet(), &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr[int32](0)}}, "", "", 0},
+		"a StatefulSet scaled to zero has none":      {target.StatefulSet(), &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: new(int32(0))}}, "", "", 0},
 		"a DaemonSet does not know its nodes":        {target.DaemonSet(), daemons, "", "", 4},
 	}
 	for name, c := range cases {
@@ -134,7 +132,7 @@ func TestSame(t *testing.T) {
 }
 
 func TestRollout(t *testing.T) {
-	rolling := appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType, RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr[int32](2)}}
+	rolling := appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType, RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: new(int32(2))}}
 	for name, c := range map[string]struct {
 		obj  runtime.Object
 		want target.Rollout

@@ -36,14 +36,14 @@ func SubstituteIn[T any](v *T, root string, values map[string]string) error {
 // FieldErrors returns the field errors in an error of SubstituteIn.
 func FieldErrors(err error) []*FieldError {
 	var out []*FieldError
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // errors.Join has no other way in.
+	// errors.Join has no other way in.
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			out = append(out, FieldErrors(e)...)
 		}
 		return out
 	}
-	var f *FieldError
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*FieldError](err); ok {
 		out = append(out, f)
 	}
 	return out

@@ -60,7 +60,7 @@ func FuzzValidators(f *testing.F) {
 	f.Add([]byte("spec: {target: {}, rules: [{}], backend: {s3: {}}, runtimeSettings: {pod: {}, container: {}}, tempDir: {sizeLimit: 0}}"))
 	f.Add([]byte("spec: {target: {ref: {kind: Deployment, name: web}, rules: [{paths: ['']}], volumeMounts: [{}]}, usagePolicy: {allowedNamespaces: {from: Selector, selector: {}}}}"))
 	f.Add([]byte("spec: {invoker: {}, backupConfiguration: {}, allowedNamespaces: {}, schedule: '${', backend: {local: {}}}"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(_ *testing.T, data []byte) {
 		var repo v1alpha1.Repository
 		var config v1beta1.BackupConfiguration
 		var session v1beta1.BackupSession

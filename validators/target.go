@@ -146,7 +146,7 @@ func (r *Result) volumes(v volumes, at *field.Path, f *Facts) []corev1.VolumeMou
 }
 
 func clean(paths []string) []string {
-	var out []string
+	out := make([]string, 0, len(paths))
 	for _, p := range paths {
 		out = append(out, target.CleanPath(p))
 	}
@@ -172,7 +172,7 @@ func mountExample(volumes []string) string {
 }
 
 func places(mounts []corev1.VolumeMount) string {
-	var out []string
+	out := make([]string, 0, len(mounts))
 	for i := range mounts {
 		out = append(out, mounts[i].MountPath)
 	}
