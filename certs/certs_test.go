@@ -108,7 +108,7 @@ func TestRotationIsNeverSeenByClients(t *testing.T) {
 	var before []moment
 	var data map[string][]byte
 	cas := map[string]bool{}
-	step := 12 * time.Hour
+	var step time.Duration
 	for at := time.Duration(0); at < 2*certs.LifeCA; at += step {
 		now := start().Add(at)
 		next := advance(t, now, data)
@@ -306,11 +306,11 @@ func TestServersReloadAndOldClientsAreRefused(t *testing.T) {
 	server.TLS = certs.TLSConfig(s)
 	server.StartTLS()
 	defer server.Close()
-	dial := func(max uint16) (*x509.Certificate, error) {
+	dial := func(newest uint16) (*x509.Certificate, error) {
 		bundle, _ := s.Bundle()
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(bundle)
-		conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: names()[2], MaxVersion: max}) //nolint:gosec // the refusal of old versions is tested
+		conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: names()[2], MaxVersion: newest})
 		if err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ type Keeper struct {
 
 // Names are those of Services of a namespace, as clients inside the cluster write them.
 func Names(namespace string, services ...string) []string {
-	var out []string
+	out := make([]string, 0, 2*len(services))
 	for _, s := range services {
 		name := s + "." + namespace + ".svc"
 		out = append(out, name, name+".cluster.local")

@@ -84,7 +84,8 @@ func (u union) volumes() []corev1.Volume {
 	if u.SizeLimit != nil {
 		size = *u.SizeLimit
 	}
-	out := []corev1.Volume{
+	out := make([]corev1.Volume, 0, 3+len(u.Locals))
+	out = append(out, []corev1.Volume{
 		{Name: api.VolumeTmp, VolumeSource: corev1.VolumeSource{
 			EmptyDir: &corev1.EmptyDirVolumeSource{Medium: u.Medium, SizeLimit: &size},
 		}},
@@ -97,7 +98,7 @@ func (u union) volumes() []corev1.Volume {
 			// A pod of the user's must start even where the ConfigMap is late; the agent waits for it.
 			Optional: new(true),
 		}}),
-	}
+	}...)
 	for i, l := range u.Locals {
 		out = append(out, corev1.Volume{Name: localName(i), VolumeSource: l.Source})
 	}

@@ -30,7 +30,7 @@ func resources(pod *corev1.PodSpec, ns Namespace, defaults, user corev1.Resource
 			set(&out.Limits, name, limit)
 		}
 		switch {
-		case guaranteed && !(requested && userLimited):
+		case guaranteed && (!requested || !userLimited):
 			set(&out.Requests, name, limit)
 		case requested:
 		default:

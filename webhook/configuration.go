@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -54,23 +54,23 @@ func (i Installation) withDefaults() Installation {
 }
 
 // Mutating builds the MutatingWebhookConfiguration. The same input gives the same output.
-func Mutating(i Installation) *admissionv1.MutatingWebhookConfiguration {
+func Mutating(i Installation) *admissionregistrationv1.MutatingWebhookConfiguration {
 	i = i.withDefaults()
-	out := &admissionv1.MutatingWebhookConfiguration{
-		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
+	out := &admissionregistrationv1.MutatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
 	for _, h := range Hooks() {
 		if !h.Mutating {
 			continue
 		}
-		reinvocation := admissionv1.NeverReinvocationPolicy
+		reinvocation := admissionregistrationv1.NeverReinvocationPolicy
 		if h.Reinvoked {
-			reinvocation = admissionv1.IfNeededReinvocationPolicy
+			reinvocation = admissionregistrationv1.IfNeededReinvocationPolicy
 		}
-		out.Webhooks = append(out.Webhooks, admissionv1.MutatingWebhook{
+		out.Webhooks = append(out.Webhooks, admissionregistrationv1.MutatingWebhook{
 			Name: h.FullName(), ClientConfig: i.client(h), Rules: h.Rules,
-			FailurePolicy: new(h.FailurePolicy), MatchPolicy: new(admissionv1.Equivalent), SideEffects: new(admissionv1.SideEffectClassNone),
+			FailurePolicy: new(h.FailurePolicy), MatchPolicy: new(admissionregistrationv1.Equivalent), SideEffects: new(admissionregistrationv1.SideEffectClassNone),
 			NamespaceSelector: i.namespaces(h), ObjectSelector: i.objects(h), MatchConditions: i.conditions(h),
 			TimeoutSeconds: new(h.TimeoutSeconds), AdmissionReviewVersions: []string{"v1"}, ReinvocationPolicy: &reinvocation,
 		})
@@ -79,19 +79,19 @@ func Mutating(i Installation) *admissionv1.MutatingWebhookConfiguration {
 }
 
 // Validating builds the ValidatingWebhookConfiguration. The same input gives the same output.
-func Validating(i Installation) *admissionv1.ValidatingWebhookConfiguration {
+func Validating(i Installation) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	i = i.withDefaults()
-	out := &admissionv1.ValidatingWebhookConfiguration{
-		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
+	out := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
 	for _, h := range Hooks() {
 		if h.Mutating {
 			continue
 		}
-		out.Webhooks = append(out.Webhooks, admissionv1.ValidatingWebhook{
+		out.Webhooks = append(out.Webhooks, admissionregistrationv1.ValidatingWebhook{
 			Name: h.FullName(), ClientConfig: i.client(h), Rules: h.Rules,
-			FailurePolicy: new(h.FailurePolicy), MatchPolicy: new(admissionv1.Equivalent), SideEffects: new(admissionv1.SideEffectClassNone),
+			FailurePolicy: new(h.FailurePolicy), MatchPolicy: new(admissionregistrationv1.Equivalent), SideEffects: new(admissionregistrationv1.SideEffectClassNone),
 			NamespaceSelector: i.namespaces(h), ObjectSelector: i.objects(h), MatchConditions: i.conditions(h),
 			TimeoutSeconds: new(h.TimeoutSeconds), AdmissionReviewVersions: []string{"v1"},
 		})
@@ -126,13 +126,13 @@ func (i Installation) meta() metav1.ObjectMeta {
 	return m
 }
 
-func (i Installation) client(h Hook) admissionv1.WebhookClientConfig {
-	c := admissionv1.WebhookClientConfig{CABundle: i.CABundle}
+func (i Installation) client(h Hook) admissionregistrationv1.WebhookClientConfig {
+	c := admissionregistrationv1.WebhookClientConfig{CABundle: i.CABundle}
 	if i.URL != "" {
 		c.URL = new(i.URL + h.Path)
 		return c
 	}
-	c.Service = &admissionv1.ServiceReference{Namespace: i.Namespace, Name: i.Service, Path: new(h.Path), Port: new(i.Port)}
+	c.Service = &admissionregistrationv1.ServiceReference{Namespace: i.Namespace, Name: i.Service, Path: new(h.Path), Port: new(i.Port)}
 	return c
 }
 
@@ -156,8 +156,8 @@ func (i Installation) objects(h Hook) *metav1.LabelSelector {
 	return s
 }
 
-func (i Installation) conditions(h Hook) []admissionv1.MatchCondition {
-	var out []admissionv1.MatchCondition
+func (i Installation) conditions(h Hook) []admissionregistrationv1.MatchCondition {
+	var out []admissionregistrationv1.MatchCondition
 	if h.OwnWrites {
 		out = append(out, condition("not-by-the-operator", fmt.Sprintf("request.userInfo.username != %q", i.Operator)))
 	}

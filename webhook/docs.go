@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -14,7 +14,7 @@ func Docs() string {
 	b.WriteString("| hook | asked for | while we do not answer | purpose |\n|---|---|---|---|\n")
 	for _, h := range Hooks() {
 		policy := "the request passes"
-		if h.FailurePolicy == admissionv1.Fail {
+		if h.FailurePolicy == admissionregistrationv1.Fail {
 			policy = "the request is refused"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s (%d s) | %s |\n", h.FullName(), h.scope(), policy, h.TimeoutSeconds, h.Purpose)

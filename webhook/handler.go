@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
 // Options are what the handlers decide with.
@@ -130,7 +130,7 @@ func (e *endpoint) decide(ctx context.Context, v *review) (a answer) {
 		e.log.ErrorContext(ctx, "admission handler panicked", "hook", e.hook.Name, "namespace", v.namespace, "name", v.name,
 			"panic", p, "stack", string(debug.Stack()))
 		a = allow(Panicked)
-		if e.hook.FailurePolicy == admissionv1.Fail {
+		if e.hook.FailurePolicy == admissionregistrationv1.Fail {
 			a = unavailable(Panicked, "this is a bug in Stash, its log has the details; nothing was changed")
 		}
 	}()

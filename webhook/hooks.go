@@ -3,7 +3,7 @@ package webhook
 import (
 	"slices"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api"
@@ -33,9 +33,9 @@ type Hook struct {
 	Path string
 	// Mutating hooks may patch; the others only allow or deny.
 	Mutating bool
-	Rules    []admissionv1.RuleWithOperations
+	Rules    []admissionregistrationv1.RuleWithOperations
 	// FailurePolicy says what happens to requests while we do not answer.
-	FailurePolicy admissionv1.FailurePolicyType
+	FailurePolicy admissionregistrationv1.FailurePolicyType
 	// TimeoutSeconds that the API server waits.
 	TimeoutSeconds int32
 	// Excluded leaves out the namespaces that a cluster needs to run and our own.
@@ -46,7 +46,7 @@ type Hook struct {
 	// Unfinished also leaves out the objects whose restore has ended; their hashes change at run time.
 	Unfinished bool
 	// MatchConditions are CEL; they never use namespaceObject, which fails at evaluation.
-	MatchConditions []admissionv1.MatchCondition
+	MatchConditions []admissionregistrationv1.MatchCondition
 	// OwnWrites leaves out requests of the operator itself, which checks before it writes.
 	OwnWrites bool
 	// Reinvoked hooks are asked again where a later webhook changed the object.
@@ -74,23 +74,23 @@ func Hooks() []Hook {
 }
 
 func podHooks() []Hook {
-	pods := []admissionv1.RuleWithOperations{rule("", []string{"v1"}, []string{"pods"}, admissionv1.NamespacedScope, admissionv1.Create)}
+	pods := []admissionregistrationv1.RuleWithOperations{rule("", []string{"v1"}, []string{"pods"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create)}
 	return []Hook{
 		{
 			Name: "backup.pods", Path: "/mutate/pods/backup", Mutating: true, Rules: pods, Serve: ServePod,
-			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 2, Excluded: true, Reinvoked: true,
+			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 2, Excluded: true, Reinvoked: true,
 			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelInject)},
 			Purpose: "Adds the backup sidecar to pods of stamped workloads.",
 		},
 		{
 			Name: "restore.pods", Path: "/mutate/pods/restore", Mutating: true, Rules: pods, Serve: ServePod,
-			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true, Reinvoked: true, Unfinished: true,
+			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true, Reinvoked: true, Unfinished: true,
 			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelRestore)},
 			Purpose: "Adds the restore init-container, and the sidecar; a pod whose restore is unknown does not start.",
 		},
 		{
 			Name: "restoring.pods", Path: "/validate/pods/restoring", Rules: pods, Serve: ServeRestoringPod,
-			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true,
+			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true,
 			Namespaces: []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
 			Purpose:    "While a namespace has a restore: holds back pods of its target that would start without it.",
 		},
@@ -98,51 +98,52 @@ func podHooks() []Hook {
 }
 
 func workloadHooks() []Hook {
-	var resources []string
-	for _, k := range target.Workloads() {
+	kinds := target.Workloads()
+	resources := make([]string, 0, len(kinds))
+	for _, k := range kinds {
 		resources = append(resources, k.Resource)
 	}
-	rules := []admissionv1.RuleWithOperations{rule("apps", []string{"v1"}, resources, admissionv1.NamespacedScope, admissionv1.Create, admissionv1.Update)}
+	rules := []admissionregistrationv1.RuleWithOperations{rule("apps", []string{"v1"}, resources, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create, admissionregistrationv1.Update)}
 	ofPeople := condition("not-by-kubernetes", people)
 	return []Hook{
 		{
 			Name: "annotated.workloads", Path: "/mutate/workloads/annotated", Mutating: true, Rules: rules, Serve: ServeWorkload,
-			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{absent(api.LabelRestoring)},
-			MatchConditions: []admissionv1.MatchCondition{ofPeople, condition("annotated", annotated)},
+			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople, condition("annotated", annotated)},
 			Purpose:         "Expands the annotations of a workload, refuses what cannot work, says what will appear, and stamps the pod template.",
 		},
 		{
 			Name: "managed.workloads", Path: "/mutate/workloads/managed", Mutating: true, Rules: rules, Serve: ServeWorkload,
-			FailurePolicy: admissionv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelManaged), absent(api.LabelRestoring)},
-			MatchConditions: []admissionv1.MatchCondition{ofPeople, condition("not-annotated", "!("+annotated+")")},
+			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople, condition("not-annotated", "!("+annotated+")")},
 			Purpose:         "Stamps the pod templates of other workloads in namespaces with configurations.",
 		},
 		{
 			Name: "restoring.workloads", Path: "/mutate/workloads/restoring", Mutating: true, Rules: rules, Serve: ServeWorkload,
-			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
+			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
-			MatchConditions: []admissionv1.MatchCondition{ofPeople},
+			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople},
 			Purpose:         "While a namespace has a restore: stamps its target, whoever writes it, so that no pod starts before its data is back.",
 		},
 	}
 }
 
 func ownHooks() []Hook {
-	own := func(kind, resource string, scope admissionv1.ScopeType, versions []string, operations ...admissionv1.OperationType) Hook {
+	own := func(kind, resource string, scope admissionregistrationv1.ScopeType, versions []string, operations ...admissionregistrationv1.OperationType) Hook {
 		return Hook{
 			Name: resource, Path: "/validate/" + resource, Serve: ServeOwn, Kind: kind, OwnWrites: true,
-			Rules:         []admissionv1.RuleWithOperations{rule(api.Group, versions, []string{resource}, scope, operations...)},
-			FailurePolicy: admissionv1.Fail, TimeoutSeconds: 3,
+			Rules:         []admissionregistrationv1.RuleWithOperations{rule(api.Group, versions, []string{resource}, scope, operations...)},
+			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3,
 			Purpose: "Validates a " + kind + ", what schema and CEL cannot.",
 		}
 	}
-	create, update := admissionv1.Create, admissionv1.Update
-	namespaced, cluster := admissionv1.NamespacedScope, admissionv1.ClusterScope
+	create, update := admissionregistrationv1.Create, admissionregistrationv1.Update
+	namespaced, cluster := admissionregistrationv1.NamespacedScope, admissionregistrationv1.ClusterScope
 	v1beta1 := []string{"v1beta1"}
 	return []Hook{
-		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update, admissionv1.Delete),
+		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update, admissionregistrationv1.Delete),
 		own("BackupConfiguration", "backupconfigurations", namespaced, v1beta1, create, update),
 		own("BackupSession", "backupsessions", namespaced, v1beta1, create, update),
 		own("RestoreSession", "restoresessions", namespaced, v1beta1, create, update),
@@ -151,15 +152,15 @@ func ownHooks() []Hook {
 	}
 }
 
-func rule(group string, versions, resources []string, scope admissionv1.ScopeType, operations ...admissionv1.OperationType) admissionv1.RuleWithOperations {
-	return admissionv1.RuleWithOperations{
+func rule(group string, versions, resources []string, scope admissionregistrationv1.ScopeType, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.RuleWithOperations {
+	return admissionregistrationv1.RuleWithOperations{
 		Operations: operations,
-		Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: versions, Resources: resources, Scope: &scope},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: versions, Resources: resources, Scope: &scope},
 	}
 }
 
-func condition(name, expression string) admissionv1.MatchCondition {
-	return admissionv1.MatchCondition{Name: name, Expression: expression}
+func condition(name, expression string) admissionregistrationv1.MatchCondition {
+	return admissionregistrationv1.MatchCondition{Name: name, Expression: expression}
 }
 
 func exists(key string) metav1.LabelSelectorRequirement {

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
@@ -53,8 +54,12 @@ func kindOf[T any, P object[T]](kind string, check func(object, old P, f validat
 		kind:   kind,
 		object: func() runtime.Object { return P(new(T)) },
 		check: func(object, old runtime.Object, f validators.Facts) validators.Result {
-			before, _ := old.(P)
-			return check(object.(P), before, f)
+			now, isNow := object.(P)
+			before, isBefore := old.(P)
+			if !isNow || old != nil && !isBefore {
+				return validators.Result{Errors: field.ErrorList{field.TypeInvalid(nil, kind, "the object is of another kind")}}
+			}
+			return check(now, before, f)
 		},
 	}
 }

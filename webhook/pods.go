@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/mutators"
@@ -12,14 +12,14 @@ import (
 
 // pod completes a pod with what its labels ask for. Without the restore it does not start; without
 // the sidecar it does, since a controller mends that.
-func (o *Options) pod(ctx context.Context, v *review, policy admissionv1.FailurePolicyType) answer {
+func (o *Options) pod(ctx context.Context, v *review, policy admissionregistrationv1.FailurePolicyType) answer {
 	if v.group != "" || v.kind != "Pod" {
 		return deny(WrongKind, "the hook is for pods, the request is for a %s", v.kind)
 	}
 	shape, ok := mutators.Read(v.object)
 	ref := podRef(v, &shape)
 	if !ok {
-		return incomplete(policy == admissionv1.Fail, mutators.Malformed)
+		return incomplete(policy == admissionregistrationv1.Fail, mutators.Malformed)
 	}
 	plans := make([]mutators.Plan, 0, 2)
 	reason := Reason("")

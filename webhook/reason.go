@@ -75,7 +75,14 @@ func Reasons() []ReasonDoc {
 		{Unreadable, "The request is no AdmissionReview, or too large."},
 		{Panicked, "A bug; the operator's log has the stack."},
 	}
-	for _, r := range mutators.Reasons() {
+	return append(out, decided()...)
+}
+
+// decided are the reasons of package mutators.
+func decided() []ReasonDoc {
+	reasons := mutators.Reasons()
+	out := make([]ReasonDoc, 0, len(reasons))
+	for _, r := range reasons {
 		out = append(out, ReasonDoc{Reason(r.Reason), r.Text})
 	}
 	return out

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,7 +18,7 @@ import (
 
 // workload expands a workload's annotations in memory, refuses what this request makes impossible,
 // says what will appear, and stamps the pod template, so that the first pod has its sidecar.
-func (o *Options) workload(ctx context.Context, v *review, policy admissionv1.FailurePolicyType) answer {
+func (o *Options) workload(ctx context.Context, v *review, policy admissionregistrationv1.FailurePolicyType) answer {
 	w, a := readWorkload(v)
 	if w == nil {
 		return a
@@ -114,8 +114,8 @@ func (o *Options) checkPairs(ctx context.Context, w *workloadRequest, pairs []bl
 	return all, nil
 }
 
-func lookupFailed(policy admissionv1.FailurePolicyType, err error) answer {
-	if policy == admissionv1.Fail {
+func lookupFailed(policy admissionregistrationv1.FailurePolicyType, err error) answer {
+	if policy == admissionregistrationv1.Fail {
 		return unavailable(LookupFailed, "the namespace is under restore, and what this workload needs could not be looked up: %v", err)
 	}
 	return allow(LookupFailed, "stash could not look at this object, and does so later: "+err.Error())
