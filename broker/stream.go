@@ -259,6 +259,10 @@ func (st *stream) send(d protocol.Down) error {
 	if err := rc.Flush(); err != nil {
 		return fmt.Errorf("write line: %w", err)
 	}
+	// A deadline that stays resets the stream when it is over, though nothing is being written.
+	if err := rc.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("clear deadline: %w", err)
+	}
 	return nil
 }
 

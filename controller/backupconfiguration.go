@@ -106,6 +106,8 @@ func (r *BackupConfigurations) validate(ctx context.Context, c *v1beta1.BackupCo
 	if err != nil {
 		return err
 	}
+	// Of two that claim one place the older one keeps it.
+	facts.Configurations = slices.DeleteFunc(facts.Configurations, func(n validators.Neighbour) bool { return older(n.Configuration, c) > 0 })
 	if res := validators.BackupConfiguration(c, nil, facts); len(res.Errors) > 0 {
 		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", res.Errors.ToAggregate().Error())
 		return nil

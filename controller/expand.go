@@ -137,6 +137,13 @@ func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want
 	}
 	next := stored.DeepCopy()
 	next.Spec = want.Spec
+	if initialized(stored) && location(stored) != location(want) {
+		// It is the way back to the snapshots that are there: it does not follow a blueprint away.
+		next.Spec.Backend = stored.Spec.Backend
+		r.event(obj, corev1.EventTypeWarning, "RepositoryKept", fmt.Sprintf(
+			"Repository \"%s/%s\" holds snapshots and stays at its place, though the blueprint names another one: to move, delete the Repository (the data stays in the backend) after its BackupConfiguration",
+			stored.Namespace, stored.Name))
+	}
 	merge(next, want)
 	if equality.Semantic.DeepEqual(stored, next) {
 		return nil

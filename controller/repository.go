@@ -144,7 +144,7 @@ func (r *Repositories) unusable(repo *v1alpha1.Repository, why string) {
 	repo.Status.LastProbeTime = nil
 }
 
-// refer lists the objects that use the Repository in its status.
+// refer lists the objects that use the Repository in its status, and when they last succeeded.
 func refer(repo *v1alpha1.Repository, o *session.Repository) {
 	refs := []api.ObjectReference{}
 	for _, u := range o.Users {
@@ -152,6 +152,18 @@ func refer(repo *v1alpha1.Repository, o *session.Repository) {
 	}
 	if !slices.Equal(refs, repo.Status.References) {
 		repo.Status.References = refs
+	}
+	for _, u := range o.Users {
+		at := u.Config.Status.LastSuccessTime
+		if at == nil {
+			continue
+		}
+		if repo.Status.FirstBackupTime == nil {
+			repo.Status.FirstBackupTime = at.DeepCopy()
+		}
+		if repo.Status.LastBackupTime == nil || repo.Status.LastBackupTime.Before(at) {
+			repo.Status.LastBackupTime = at.DeepCopy()
+		}
 	}
 }
 

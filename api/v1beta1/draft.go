@@ -2,6 +2,7 @@ package v1beta1
 
 import (
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/seed-731df569/stash/api"
@@ -72,7 +73,7 @@ func (s *BackupSessionSpec) InvokerRef() BackupInvokerRef {
 	return BackupInvokerRef{}
 }
 
-func (t *TaskRef) ship(path string) []DraftForm {
+func (t *TaskRef) ship(at string) []DraftForm {
 	if len(t.Inputs) == 0 {
 		return nil
 	}
@@ -82,30 +83,41 @@ func (t *TaskRef) ship(path string) []DraftForm {
 		}
 	}
 	t.Inputs = nil
-	return []DraftForm{{path + ".inputs", path + ".params"}}
+	return []DraftForm{{at + ".inputs", at + ".params"}}
 }
 
-func (e *EmptyDirSettings) ship(path string) []DraftForm {
+func (e *EmptyDirSettings) ship(at string) []DraftForm {
 	if !e.DisableCache {
 		return nil
 	}
 	e.DisableCaching, e.DisableCache = true, false
-	return []DraftForm{{path + ".disableCache", path + ".disableCaching"}}
+	return []DraftForm{{at + ".disableCache", at + ".disableCaching"}}
 }
 
-func (t *BackupTarget) ship(path string) []DraftForm {
+func (t *BackupTarget) ship(at string) []DraftForm {
 	var forms []DraftForm
 	if len(t.Directories) > 0 {
-		forms = append(forms, DraftForm{path + ".directories", path + ".paths"})
+		forms = append(forms, DraftForm{at + ".directories", at + ".paths"})
 		if len(t.Paths) == 0 {
 			t.Paths = t.Directories
 		}
 		t.Directories = nil
 	}
 	if t.MountPath != "" {
-		forms = append(forms, DraftForm{path + ".mountPath", path + ".volumeMounts"})
+		forms = append(forms, DraftForm{at + ".mountPath", at + ".volumeMounts"})
 	}
+	t.Paths = clean(t.Paths)
 	return forms
+}
+
+// clean writes absolute paths as restic stores them: without slashes at the end.
+func clean(paths []string) []string {
+	for i, p := range paths {
+		if path.IsAbs(p) {
+			paths[i] = path.Clean(p)
+		}
+	}
+	return paths
 }
 
 func (t *RestoreTarget) ship() []DraftForm {
@@ -121,6 +133,7 @@ func (t *RestoreTarget) ship() []DraftForm {
 		forms = append(forms, DraftForm{"spec.target.mountPath", "spec.target.volumeMounts"})
 	}
 	for i := range t.Rules {
+		t.Rules[i].Paths = clean(t.Rules[i].Paths)
 		if len(t.Rules[i].Hosts) == 0 {
 			continue
 		}

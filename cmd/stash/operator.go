@@ -58,6 +58,9 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	if err := firstCertificate(ctx, keeper); err != nil {
 		return err
 	}
+	if err := waitForKinds(ctx, direct, log); err != nil {
+		return err
+	}
 	mgr, err := newManager(config, scheme, o)
 	if err != nil {
 		return err
@@ -111,6 +114,31 @@ func firstCertificate(ctx context.Context, k *certs.Keeper) error {
 			return nil
 		}
 		ctrl.Log.Error(err, "no serving certificate yet")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// waitForKinds waits until the API server serves our kinds: kubectl apply creates the definitions
+// and the operator at the same time.
+func waitForKinds(ctx context.Context, c client.Client, log *slog.Logger) error {
+	for {
+		var err error
+		for _, list := range []client.ObjectList{
+			&v1alpha1.RepositoryList{}, &v1beta1.BackupConfigurationList{}, &v1beta1.BackupSessionList{},
+			&v1beta1.RestoreSessionList{}, &v1beta1.BackupBlueprintList{}, &v1beta1.BackupTemplateList{},
+		} {
+			if err = c.List(ctx, list, client.Limit(1)); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			return nil
+		}
+		log.Warn("the kinds of Stash are not served yet", "err", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
