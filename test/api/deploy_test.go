@@ -18,6 +18,9 @@ func testDeploy(t *testing.T, s *apiserver.Server) {
 	if diff, err := s.TryKubectl(t, "", "diff", "--kustomize", filepath.Join(apiserver.Root, "deploy")); err != nil {
 		t.Errorf("what was applied is not what is stored (%v):\n%s", err, diff)
 	}
+	// The operator makes these at run time; whether their match conditions compile, only the API
+	// server can tell.
+	s.Kubectl(t, "", "create", "--dry-run=server", "--filename", filepath.Join(apiserver.Root, "deploy", "webhooks.golden.yaml"))
 	var operator appsv1.Deployment
 	if err := s.Client.Get(t.Context(), client.ObjectKey{Namespace: "stash", Name: "stash-operator"}, &operator); err != nil {
 		t.Fatal(err)
