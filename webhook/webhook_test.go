@@ -276,6 +276,15 @@ func foreign(t testing.TB) mutators.Plan {
 	return p
 }
 
+func TestAProbeMeetsTheHookOfAClosedNamespace(t *testing.T) {
+	request := podRequest(t, "", "")
+	request.Object.Raw = bytes.Replace(request.Object.Raw, []byte(`"app":"demo"`), []byte(`"`+api.LabelProbe+`":"closed"`), 1)
+	response, _, what := ask(t, &cluster{}, "/validate/pods/restoring", request)
+	if what != "denied UnderRestore" || response.Result.Reason != metav1.StatusReasonForbidden || response.Result.Message != webhook.ClosedMessage {
+		t.Errorf("%s: %+v", what, response.Result)
+	}
+}
+
 func TestWrongKindsAreDenied(t *testing.T) {
 	for _, h := range webhook.Hooks() {
 		for name, request := range map[string]*admissionv1.AdmissionRequest{
