@@ -150,7 +150,8 @@ func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) er
 	}
 	for i := range sets.Items {
 		rset := &sets.Items[i]
-		if ref := metav1.GetControllerOf(rset); ref == nil || ref.UID != obj.GetUID() {
+		// An older revision that was held back is on its way out: it must not come back first.
+		if ref := metav1.GetControllerOf(rset); ref == nil || ref.UID != obj.GetUID() || rset.Spec.Template.Labels[api.LabelRestore] != rs.Status.Hash {
 			continue
 		}
 		if rset.Spec.Replicas == nil || rset.Status.Replicas >= *rset.Spec.Replicas || rset.Annotations[annotationTouched] == string(rs.UID) {
