@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // screen writes for a person: numbered steps, the commands that they consist of, what came of them.
@@ -26,7 +24,8 @@ type took struct {
 }
 
 func newScreen(f *os.File) *screen {
-	return &screen{out: f, terminal: term.IsTerminal(int(f.Fd()))} //nolint:gosec // a file descriptor is small
+	info, err := f.Stat()
+	return &screen{out: f, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
 func (s *screen) paint(code, text string) string {

@@ -15,6 +15,9 @@ func TestSideBySide(t *testing.T) {
 		scenarios []scenario
 	}{
 		{"workloads", workloads()},
+		{"existing", existing()},
+		{"security", security()},
+		{"backends", backends()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

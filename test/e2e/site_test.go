@@ -54,7 +54,8 @@ func newSite(t *testing.T) *site {
 		"NS": ns, "Bucket": s.bucket, "Endpoint": s.gate.endpoint(), "Blueprint": ns,
 		"AccessKey": storage.AccessKey(), "SecretKey": storage.SecretKey(), "Password": "e2e-" + ns,
 		"Schedule": "0 3 29 2 *", "Retention": "{name: keep, keepLast: 5, prune: true}",
-		"Name": "web", "Replicas": 1, "Annotated": true, "History": 5,
+		"Name": "web", "Kind": "Deployment", "Replicas": 1, "Annotated": true,
+		"History": 5, "Paused": false, "TimeOut": "",
 	}
 	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
 	t.Cleanup(s.leave)

@@ -1,0 +1,135 @@
+package e2e_test
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+func existing() []scenario {
+	return []scenario{
+		{"a workload that exists is rolled out with its sidecar and backed up", existingIsRolledOut},
+		{"a workload whose configuration says OnNextRollout waits for it", existingWaits},
+		{"a paused configuration runs only by hand", pausedRunsByHand},
+		{"the draft's dialect means the same", draftMeansTheSame},
+		{"a workload that was stored while Stash was down is expanded later", expandedLater},
+	}
+}
+
+// byHand applies a Deployment without annotations, and a Repository and a configuration of it.
+func (s *site) byHand(more ...vars) {
+	s.Helper()
+	s.apply("deployment.yaml", append([]vars{{"Annotated": false}}, more...)...)
+	s.running(1)
+	s.configured(more...)
+}
+
+// configured applies a Repository and a configuration of an application that runs.
+func (s *site) configured(more ...vars) {
+	s.Helper()
+	s.apply("repository.yaml", more...)
+	s.apply("configuration.yaml", more...)
+	s.configReady("conf")
+	s.repoReady("repo")
+	s.running(1)
+}
+
+func existingIsRolledOut(s *site) {
+	s.byHand()
+	s.protected(s.running(1))
+	if n := s.revisions(); n != 2 {
+		s.Errorf("%d revisions, not 2", n)
+	}
+	dir := s.claimDir("web")
+	want := s.planted(dir, 1)
+	s.backupIsWhole(s.backup("conf"), "host-0")
+	s.wiped(dir)
+	s.restore("back", "repo", workload("Deployment", "web"), data())
+	s.restored("back")
+	s.same("the volume", want, dir)
+	s.unlocked()
+}
+
+func existingWaits(s *site) {
+	s.apply("deployment.yaml", vars{"Annotated": false})
+	before := s.running(1)
+	s.apply("repository.yaml")
+	manifest := s.render("configuration.yaml") + "  rolloutPolicy: OnNextRollout\n"
+	if _, err := suite.kubectl.Run(s.Context(), manifest, "apply", "--namespace="+s.ns, "--filename=-"); err != nil {
+		s.Fatal(err)
+	}
+	s.eventually(soon, "the condition says what is waited for", func(ctx context.Context) error {
+		c := &v1beta1.BackupConfiguration{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "conf"}, c); err != nil {
+			return err
+		}
+		if got := api.FindCondition(c.Status.Conditions, api.StashSidecarInjected); got == nil || got.Reason != "WaitingForNextRollout" {
+			return notYet("conditions: %s", conditions(c.Status.Conditions))
+		}
+		return nil
+	})
+	if after := s.running(1); after[0].UID != before[0].UID {
+		s.Error("the workload was rolled out")
+	}
+	s.kubectl("rollout", "restart", "deployment/web")
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+	s.configReady("conf")
+	s.protected(s.running(1))
+}
+
+func pausedRunsByHand(s *site) {
+	s.byHand(vars{"Schedule": "@every 3s", "Paused": true})
+	s.succeeded(s.backupNow("conf"))
+	s.never(7*time.Second, "a paused schedule runs", func(context.Context) error {
+		if n := len(list(s, &v1beta1.BackupSessionList{}).Items); n < 2 {
+			return notYet("%d sessions", n)
+		}
+		return nil
+	})
+	resumed := time.Now()
+	s.kubectl("patch", "backupconfiguration", "conf", "--type=merge", `--patch={"spec":{"paused":false}}`)
+	s.scheduled("conf", resumed)
+	s.kubectl("patch", "backupconfiguration", "conf", "--type=merge", `--patch={"spec":{"paused":true}}`)
+}
+
+func draftMeansTheSame(s *site) {
+	s.apply("draft.yaml")
+	s.apply("deployment.yaml", vars{"Annotated": false})
+	s.running(1)
+	said := s.kubectl("annotate", "deployment", "web",
+		"stash.appscode.com/backuptemplate="+s.ns, "stash.appscode.com/targetDirectories=[/data]")
+	s.says(said, "Warning: ", "stash.appscode.com/backup-blueprint", "stash.appscode.com/target-paths", "will create or update")
+	s.configReady("deploy-web")
+	s.running(1)
+	dir := s.claimDir("web")
+	s.planted(dir, 1)
+	said = s.apply("session-draft.yaml")
+	s.says(said, "Warning: ", "spec.invoker")
+	s.backupIsWhole(s.succeeded("by-hand"), "host-0")
+	c := get(s, "deploy-web", &v1beta1.BackupConfiguration{})
+	if c.Annotations[api.AnnotationExpandedBlueprint] != "BackupTemplate/"+s.ns {
+		s.Errorf("annotations: %v", c.Annotations)
+	}
+}
+
+// expandedLater stores an annotated workload past the webhooks: a dry-run of what happens while all
+// replicas are down is that the hook does not see the request. The Deployment is annotated and
+// stripped of its stamp in one request that the hook is told to leave alone, by the operator's name.
+func expandedLater(s *site) {
+	s.apply("blueprint.yaml")
+	s.apply("deployment.yaml", vars{"Annotated": false})
+	s.running(1)
+	patch := `--patch={"metadata":{"annotations":{"stash.appscode.com/backup-blueprint":"` + s.ns + `","stash.appscode.com/target-paths":"/data","stash.appscode.com/volume-mounts":"data:/data"}}}`
+	s.kubectl("patch", "deployment", "web", "--type=merge", patch, "--as=system:serviceaccount:stash:stash-operator")
+	if d := get(s, "web", &appsv1.Deployment{}); d.Spec.Template.Labels[api.LabelInject] != "" {
+		s.Log("the template was stamped at once")
+	}
+	s.configReady("deploy-web")
+	s.protected(s.running(1))
+	s.succeeded(s.backupNow("deploy-web"))
+}
