@@ -24,8 +24,9 @@ type fakeBroker struct {
 	t       *testing.T
 	server  *httptest.Server
 	streams chan *fakeStream
-	// answer, if set, refuses the stream with a status and a text.
-	mu     sync.Mutex
+
+	mu sync.Mutex
+	// status and text, if set, refuse streams.
 	status int
 	text   string
 }
@@ -38,14 +39,16 @@ type fakeStream struct {
 	down    chan protocol.Down
 	drop    chan struct{}
 	once    sync.Once
-	// Hello is the first line.
+	// hello is the first line.
 	hello protocol.Hello
-	// progress counts reports, which next skips.
+	// seen are the reports that next has skipped.
 	seen []protocol.Progress
 }
 
+// newBroker starts a broker. Tests wait for restic most of the time, so they run side by side.
 func newBroker(t *testing.T) *fakeBroker {
 	t.Helper()
+	t.Parallel()
 	b := &fakeBroker{t: t, streams: make(chan *fakeStream, 100)}
 	b.server = httptest.NewUnstartedServer(b)
 	b.server.EnableHTTP2 = true

@@ -42,7 +42,8 @@ func startAs(t *testing.T, c agent.Config, uid, gid uint32) {
 		t.Fatal(err)
 	}
 	c.Log = nil
-	cmd := exec.Command(program)
+	// The shell has the capability in effect, which it takes to reach the program.
+	cmd := exec.Command("/bin/sh", "-c", `exec "$0"`, program)
 	cmd.Env = append(os.Environ(), envChild+"="+asJSON(c))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{

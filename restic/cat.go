@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 	"time"
 )
 
@@ -127,6 +128,10 @@ func FindNode(r io.Reader, name string) (Node, bool, error) {
 		var n Node
 		if err := d.Decode(&n); err != nil {
 			return Node{}, false, fmt.Errorf("decode node: %w", err)
+		}
+		// A stored name is quoted as in Go's source, so that it may hold any byte.
+		if plain, err := strconv.Unquote(`"` + n.Name + `"`); err == nil {
+			n.Name = plain
 		}
 		if n.Name == name {
 			return n, true, nil

@@ -22,18 +22,9 @@ const (
 	DefaultGrace = 20 * time.Second
 	// MetadataLimit is for commands that move no data, such as cat config.
 	MetadataLimit = 30 * time.Second
-	// earlyRetries is after how many failed attempts with an answer that will not change a limited
-	// command is given up: about four seconds.
-	earlyRetries = 3
 	// maxOutput bounds what is kept of an output that nobody reads as it comes.
 	maxOutput = 64 << 20
 )
-
-// ErrLimit is the cause of a run that took longer than its Limit.
-var ErrLimit = errors.New("time limit reached")
-
-// errGivenUp is the cause of a run whose backend has said no often enough.
-var errGivenUp = errors.New("given up")
 
 // Runner runs restic. The zero value runs "restic" from PATH with its scratch space in the working
 // directory and without a cache.
@@ -69,8 +60,9 @@ type Command struct {
 	// Read reads the output as it comes, instead of Line. Its error is Run's unless restic
 	// itself failed. Where both are nil the output is in Result.
 	Read func(r io.Reader) error
-	// Limit ends the run; 0: none. On expiry the cause of restic's last retry is the error. A
-	// command with a limit also ends early when the backend's answer will not change.
+	// Limit ends a run that is retrying; 0: none. The cause of restic's last retry is the error. A
+	// run that has not failed on the backend gets twice that time, since it may be waiting for its
+	// share of the CPU to derive the key; one whose backend says a clear no ends early.
 	Limit time.Duration
 	// RetryLock is how long restic waits for a lock; 0: not at all.
 	RetryLock time.Duration
@@ -96,11 +88,8 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if c.Limit > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, c.Limit, ErrLimit)
-		defer stop()
-	}
+	watch := newLimit(c.Limit, cancel)
+	defer watch.stop()
 	global, cleanup, err := r.globalArgs(c)
 	if err != nil {
 		return result, err
@@ -116,10 +105,7 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	secrets := scrubber(c.Repository)
 	stderr := &lineWriter{line: func(line []byte) {
 		result.Stderr.Line([]byte(secrets.Replace(string(line))))
-		if c.Limit > 0 && result.Stderr.Retries >= earlyRetries &&
-			restic.Classify(restic.ExitFailed, result.Stderr.LastRetry).Definitive() {
-			cancel(errGivenUp)
-		}
+		watch.heard(result.Stderr)
 	}}
 	output := &bytes.Buffer{}
 	runErr := r.wait(ctx, cmd, stderr, consumer(c, output))
@@ -155,12 +141,12 @@ func (r Runner) failure(ctx context.Context, c Command, result *Result) error {
 		}
 	case errors.Is(cause, errGivenUp):
 		e.Reason = restic.Classify(restic.ExitFailed, result.Stderr.LastRetry)
-	case errors.Is(cause, ErrLimit):
+	case errors.Is(cause, errLimit):
 		e.Reason = restic.Classify(restic.ExitFailed, result.Stderr.LastRetry)
 		if e.Reason == restic.ReasonOther {
 			e.Reason = restic.ReasonUnreachable
 		}
-		e.Message = fmt.Sprintf("no answer in %s: %s", c.Limit, orElse(result.Stderr.LastRetry, "the backend is silent"))
+		e.Message = orElse(result.Stderr.LastRetry, fmt.Sprintf("no answer from the backend in %s", 2*c.Limit))
 	case errors.Is(cause, context.DeadlineExceeded):
 		e.Reason = restic.ReasonDeadline
 		e.Message = "stopped at the deadline" + because(result.Stderr.LastRetry)

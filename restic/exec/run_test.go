@@ -222,7 +222,8 @@ while :; do sleep 0.05; done`, times, cause)
 	}{
 		"refused":               {retrying("dial tcp 127.0.0.1:1: connect: connection refused", 5), 200 * time.Millisecond, restic.ReasonUnreachable},
 		"untrusted certificate": {retrying("Get x: tls: failed to verify certificate: x509: unknown authority", 1), 200 * time.Millisecond, restic.ReasonUnreachable},
-		"silence":               {retrying("", 0), 200 * time.Millisecond, restic.ReasonUnreachable},
+		"silence":               {retrying("", 0), 100 * time.Millisecond, restic.ReasonUnreachable},
+		"a late first failure":  {"sleep 0.3; " + retrying("dial tcp 10.0.0.1:9000: i/o timeout", 1), 200 * time.Millisecond, restic.ReasonUnreachable},
 		// These will not change: they are given up long before the limit.
 		"wrong key":     {retrying("Stat: The Access Key Id you provided does not exist in our records.", 3), patience, restic.ReasonAccessDenied},
 		"absent bucket": {retrying("Stat: The specified bucket does not exist", 3), patience, restic.ReasonNoBucket},
