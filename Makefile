@@ -17,6 +17,8 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERS
 # Packages with tests that bring up a control plane or a cluster.
 LIVE  := /test/(api|corpus|docs|e2e|demo|bench|cluster)(/|$$)
 TEST  := go test -count=1
+# The race detector needs a C compiler.
+RACE  := $(TEST) $(if $(shell command -v gcc),-race)
 
 .PHONY: help build image generate fmt check lint test unit api-test e2e fuzz bench chaos cluster cluster-down demo demo-down clean
 
@@ -68,7 +70,7 @@ lint: $(TOOLS)/golangci-lint
 test: unit api-test e2e ## everything
 
 unit: ## what needs no cluster: unit, golden, property, fuzz seeds
-	$(TEST) $$(go list ./... | grep -vE '$(LIVE)')
+	STASH_TEST_RESTIC=$$(go run ./test/cluster/cmd/cluster restic) $(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
 api-test: ## what needs an API server: schemas, CEL, deploy/, corpus, docs, examples
 	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/corpus ./test/docs

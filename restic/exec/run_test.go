@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"go.uber.org/goleak"
 
 	"github.com/seed-731df569/stash/restic"
@@ -245,7 +246,11 @@ func TestRunSetsThePriority(t *testing.T) {
 	r := script(t, `nice; ionice -p $$`)
 	r.Nice, r.IOClass, r.IOLevel = new(7), 2, 6
 	out, err := r.Run(t.Context(), exec.Command{Args: []string{"backup"}})
-	if want := "7\nbest-effort: prio 6\n"; err != nil || string(out.Output) != want {
+	now, nowErr := unix.Getpriority(unix.PRIO_PROCESS, 0) // the system call returns 20 minus the priority
+	if nowErr != nil {
+		t.Fatal(nowErr)
+	}
+	if want := fmt.Sprintf("%d\nbest-effort: prio 6\n", 20-now+7); err != nil || string(out.Output) != want {
 		t.Errorf("priority = %q, %v, want %q", out.Output, err, want)
 	}
 	t.Setenv("PATH", "/absent")
