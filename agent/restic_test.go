@@ -18,6 +18,8 @@ import (
 // envRestic names a restic 0.18 that runs on this machine.
 const envRestic = "STASH_TEST_RESTIC"
 
+// password opens testdata/repository: an empty repository whose key is derived in no time. Deriving
+// a usual key takes half a second of CPU in each run of restic, and these tests run it often.
 const password = "correct-horse"
 
 // needRestic skips a test that needs restic where there is none; in CI that is a failure.
@@ -44,7 +46,14 @@ func newRepo(t *testing.T) repo {
 	needRestic(t)
 	r := repo{t: t, path: filepath.Join(t.TempDir(), "repo")}
 	r.Repository = restic.Repository{URL: r.path, Env: map[string]string{"RESTIC_PASSWORD": password}}
-	r.run("init", "-q")
+	if err := os.CopyFS(r.path, os.DirFS("testdata/repository")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"data", "index", "locks", "snapshots", "tmp"} {
+		if err := os.Mkdir(filepath.Join(r.path, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return r
 }
 
