@@ -14,6 +14,9 @@ const nodesEvery = 30 * time.Second
 // WatchNodes keeps Native up to date, on every replica: sidecars are native ones only while every
 // kubelet knows them.
 func (w *World) WatchNodes(ctx context.Context) error {
+	if w.ClassicSidecars {
+		return nil
+	}
 	for {
 		nodes := &corev1.NodeList{}
 		if err := w.List(ctx, nodes); err != nil {

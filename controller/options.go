@@ -22,6 +22,8 @@ type Options struct {
 	BrokerName    string
 	// WorkerIdle is how long a repository worker waits for more work. Default: 2 min.
 	WorkerIdle time.Duration
+	// ClassicSidecars keeps sidecars from being native ones, whatever the kubelets know.
+	ClassicSidecars bool
 	// MaxRollouts limits the workloads that are rolled out for a stamp at the same time. Default: 10.
 	MaxRollouts int
 	// Limits of sessions.

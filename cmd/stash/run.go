@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -23,7 +24,7 @@ type runOptions struct {
 	workerIdle                          time.Duration
 	maxRollouts                         int
 	limits                              session.Limits
-	logLevel, logFormat                 string
+	logLevel, logFormat, nativeSidecars string
 }
 
 func newRun() *cobra.Command {
@@ -37,6 +38,9 @@ connect to; on the leader also the controllers and the scheduler.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.namespace == "" || o.podName == "" {
 				return errors.New("the environment has no POD_NAMESPACE and POD_NAME, and neither --namespace nor --pod-name is given")
+			}
+			if o.nativeSidecars != "auto" && o.nativeSidecars != "never" {
+				return fmt.Errorf("--native-sidecars: expected auto or never, found %q", o.nativeSidecars)
 			}
 			log, err := newLogger(o.logLevel, o.logFormat)
 			if err != nil {
@@ -61,6 +65,7 @@ connect to; on the leader also the controllers and the scheduler.`,
 	f.DurationVar(&o.retry, "lease-retry", 2*time.Second, "time between two attempts to get or renew the lease")
 	f.DurationVar(&o.drain, "drain", 5*time.Second, "how long requests are still served after SIGTERM, until endpoints are gone everywhere")
 	f.DurationVar(&o.workerIdle, "worker-idle", 2*time.Minute, "how long a repository worker waits for more work")
+	f.StringVar(&o.nativeSidecars, "native-sidecars", "auto", "auto: init-containers that go on, where every kubelet is 1.29 or newer; never: ordinary containers")
 	f.IntVar(&o.maxRollouts, "max-rollouts", 10, "workloads that are rolled out for their sidecar at the same time")
 	f.DurationVar(&o.limits.Accept, "accept-limit", o.limits.Accept, "how long an agent may take to accept its work")
 	f.DurationVar(&o.limits.Heartbeat, "heartbeat-limit", o.limits.Heartbeat, "how long an agent may be silent before it counts as lost")
