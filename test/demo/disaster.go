@@ -19,8 +19,8 @@ type digest struct{ files, contents, owners string }
 
 const digestScript = `cd /data
 echo $(find . -type f | wc -l)
-find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-40
-find . -print0 | sort -z | xargs -0 stat -c '%n %f %u:%g %h %Y' | sha256sum | cut -c1-40`
+find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-40
+find . -print0 | LC_ALL=C sort -z | xargs -0 stat -c '%n %f %u:%g %h %Y' | sha256sum | cut -c1-40`
 
 // measure computes the digest in the application's own container.
 func (d *demo) measure(ctx context.Context) (digest, error) {
@@ -32,7 +32,7 @@ func (d *demo) measure(ctx context.Context) (digest, error) {
 	if len(f) != 3 {
 		return digest{}, fmt.Errorf("measure the volume: unexpected answer %q", out)
 	}
-	d.command("kubectl exec -n shop deploy/shop -c shop -- sh -c 'cd /data; sha256sum of all files, sorted; the same of modes, owners, links, times'")
+	d.command("kubectl exec -n " + namespace + " deploy/shop -c shop -- sh -c 'cd /data; sha256sum of all files, sorted; the same of modes, owners, links, times'")
 	d.result(fmt.Sprintf("files     %s\ncontents  %s\nmetadata  %s", f[0], f[1], f[2]))
 	return digest{f[0], f[1], f[2]}, nil
 }
@@ -43,7 +43,7 @@ func (d *demo) backup(ctx context.Context) error {
 	}
 	defer func() { _ = d.pace(0) }()
 	d.say("The blueprint says @every 20s. The storage is slowed down a little, so that there is something to see.\n")
-	d.command("kubectl get backupsessions -n shop --watch")
+	d.command("kubectl get backupsessions -n " + namespace + " --watch")
 	var name string
 	err := d.watch(ctx, func(ctx context.Context) (bool, error) {
 		var all v1beta1.BackupSessionList
@@ -116,7 +116,7 @@ func (d *demo) disaster(ctx context.Context) (err error) {
 	if d.before, err = d.measure(ctx); err != nil {
 		return err
 	}
-	if _, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "sh", "-c", "rm -rf /data/*"); err != nil {
+	if _, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "sh", "-c", "rm -rf /data/* /data/.[!.]*"); err != nil {
 		return err
 	}
 	_, err = d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "find", "/data")
@@ -128,7 +128,7 @@ func (d *demo) restores(ctx context.Context) error {
 	if err := d.apply(ctx, "restore.yaml", true); err != nil {
 		return err
 	}
-	d.command("kubectl get restoresessions -n shop --watch")
+	d.command("kubectl get restoresessions -n " + namespace + " --watch")
 	err := d.watch(ctx, func(ctx context.Context) (bool, error) {
 		var rs v1beta1.RestoreSession
 		if err := d.get(ctx, &rs, "restoresession", "shop-restore"); err != nil {

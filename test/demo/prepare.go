@@ -41,7 +41,7 @@ func (o *own) prepare(ctx context.Context, s *screen) error {
 	if err := o.c.Up(ctx); err != nil {
 		return err
 	}
-	s.say("Building the image of Stash from deploy/Dockerfile (some minutes the first time) …")
+	s.say("Building the image of Stash from deploy/Dockerfile; the first time, that takes some minutes.")
 	archive, err := install.Build(ctx, o.c.Cache(), dir, "demo")
 	if err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	namespace = "shop"
-	blueprint = "workloads"
+	namespace = "stash-demo"
+	blueprint = "stash-demo"
 	// watched is the pace of the storage while a person watches: slow enough to see percents.
 	watched = 12 << 20
 )
@@ -97,7 +97,11 @@ func (d *demo) render(file string) (string, error) {
 		return "", fmt.Errorf("parse manifest: %w", err)
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, d.bucket()); err != nil {
+	image := d.options().Image
+	if image == "" {
+		image = install.Image
+	}
+	if err := t.Execute(&out, map[string]any{"Bucket": d.bucket(), "Image": image, "Namespace": namespace, "Blueprint": blueprint}); err != nil {
 		return "", fmt.Errorf("render manifest %s: %w", file, err)
 	}
 	return out.String(), nil
@@ -126,15 +130,29 @@ func (d *demo) blueprint(ctx context.Context) error {
 }
 
 func (d *demo) application(ctx context.Context) error {
-	d.say("A shop with 3,000 pictures and one film in a volume, the Secret with the keys of the storage, and")
-	d.say("the annotations of the Deployment: which blueprint, which folder, which volume.\n")
+	if err := d.leftovers(ctx); err != nil {
+		return err
+	}
+	d.say("A shop with a few thousand real files in a volume (programs, libraries, texts), the Secret with the")
+	d.say("keys of the storage, and three annotations of the Deployment: which blueprint, folder and volume.\n")
 	if err := d.apply(ctx, "shop.yaml", false); err != nil {
 		return err
 	}
 	if _, err := d.run(ctx, "rollout", "status", "-n", namespace, "deployment/shop", "--timeout=120s"); err != nil {
 		return err
 	}
-	_, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "du", "-sh", "/data/pictures", "/data/film")
+	_, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "du", "-sh", "/data")
+	return err
+}
+
+// leftovers removes the application of an earlier run: a RestoreSession is done once.
+func (d *demo) leftovers(ctx context.Context) error {
+	out, err := d.kubectl().Run(ctx, "", "get", "namespace", namespace, "--ignore-not-found", "--output=name")
+	if err != nil || out == "" {
+		return err
+	}
+	d.say("An earlier run has left its application; it is removed first.\n")
+	_, err = d.run(ctx, "delete", "namespace", namespace, "--timeout=120s")
 	return err
 }
 
@@ -158,7 +176,7 @@ func (d *demo) goodbye() {
 	d.say("")
 	d.command("kubectl get repositories,backupconfigurations,backupsessions,restoresessions -n " + namespace)
 	d.command("kubectl explain backupconfiguration.spec.retentionPolicy")
-	d.command(`kubectl patch backupconfiguration deploy-shop -n shop --type merge -p '{"spec":{"paused":false}}'`)
+	d.command("kubectl patch backupconfiguration deploy-shop -n " + namespace + ` --type merge -p '{"spec":{"paused":false}}'`)
 	d.command("make demo-down")
 	d.say("")
 }

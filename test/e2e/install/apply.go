@@ -40,9 +40,14 @@ func Apply(ctx context.Context, k Kubectl, root string, o Options) (err error) {
 	return err
 }
 
-// Wait returns when all replicas of the operator are ready and none of an older revision is left.
+// Wait returns when all replicas of the operator are ready, none of an older revision is left, and
+// the operator has made its webhook configurations.
 func Wait(ctx context.Context, k Kubectl, limit string) error {
 	_, err := k.Run(ctx, "", "rollout", "status", "--namespace=stash", "--timeout="+limit, "deployment/stash-operator")
+	if err != nil {
+		return err
+	}
+	_, err = k.Run(ctx, "", "wait", "--for=create", "--timeout="+limit, "mutatingwebhookconfiguration/stash", "validatingwebhookconfiguration/stash")
 	return err
 }
 
