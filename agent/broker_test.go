@@ -128,6 +128,13 @@ func (b *fakeBroker) stream() *fakeStream {
 	}
 }
 
+// forget drops the streams that nobody has asked for.
+func (b *fakeBroker) forget() {
+	for len(b.streams) > 0 {
+		<-b.streams
+	}
+}
+
 func (s *fakeStream) say(d protocol.Down) {
 	s.t.Helper()
 	select {
