@@ -46,8 +46,8 @@ func restoreOver(o *Restore, _ time.Time) (Action, bool) {
 // restoreDeadline ends a restore that takes longer than its timeOut.
 func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 	d := o.Session.Spec.TimeOut
-	if d == nil {
-		return Action{}, false
+	if d == nil || o.complete() {
+		return Action{}, false // what is complete is a success, however late it is looked at
 	}
 	end := o.Session.CreationTimestamp.Add(d.Duration)
 	if now.Before(end) {
@@ -61,7 +61,7 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 		if !a.Cancelled {
 			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: message}, true
 		}
-		if left := end.Add(o.Limits.DeadlineGrace).Sub(now); left > 0 {
+		if left := o.since(end).Add(o.Limits.DeadlineGrace).Sub(now); left > 0 {
 			return Wait("waiting for agents to stop", left), true
 		}
 	}
@@ -70,8 +70,11 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 
 // restoreReady waits for the target and the repository.
 func restoreReady(o *Restore, now time.Time) (Action, bool) {
+	if o.restoring() {
+		return Action{}, false // the agents have all that they need
+	}
 	if o.Repository == nil {
-		if now.After(o.Session.CreationTimestamp.Add(o.Limits.Repository)) {
+		if now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository)) {
 			return Fail("RepositoryNotAvailable", fmt.Sprintf("Repository %q does not exist", o.Session.Spec.Repository.Name)), true
 		}
 		return Wait(fmt.Sprintf("waiting for Repository %q, which does not exist", o.Session.Spec.Repository.Name), 5*time.Second), true
@@ -86,16 +89,18 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 	if api.IsFalse(o.Repository.Status.Conditions, api.BackendReachable) {
 		c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable)
 		// What was seen before this session proves nothing about now.
-		if o.Repository.Status.LastProbeTime != nil && o.Repository.Status.LastProbeTime.After(o.Session.CreationTimestamp.Time) {
+		if o.probed() {
 			return Fail(c.Reason, name+" cannot be read: "+c.Message), true
 		}
 	}
 	if !o.Initialized {
-		probed := o.Repository.Status.LastProbeTime
-		if probed != nil && probed.After(o.Session.CreationTimestamp.Time) || now.After(o.Session.CreationTimestamp.Add(o.Limits.Repository)) {
+		if o.probed() || now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository)) {
 			return Fail("BackendRepositoryNotFound", name+" holds no restic repository: there is nothing to restore"), true
 		}
 		return Wait("waiting for "+name+" to be checked", 2*time.Second), true
+	}
+	if len(o.HostNames) == 0 {
+		return Wait("waiting for pods of the target, which name its hosts: it has none now", 30*time.Second), true
 	}
 	return Action{}, false
 }
@@ -135,6 +140,8 @@ func closeNamespace(o *Restore, _ time.Time) (Action, bool) {
 		return Action{Kind: KindClose, Message: "closing the namespace to pods of the target that are not restored", After: time.Second}, true
 	case !o.TargetFound:
 		return Wait("waiting for the target, which does not exist yet", 10*time.Second), true
+	case !o.Stamped && o.Held != "":
+		return Wait(o.Held, 10*time.Second), true
 	case !o.Stamped:
 		return Action{Kind: KindStamp, Message: "asking for pods with the restore init-container"}, true
 	}
@@ -149,8 +156,10 @@ func clearPods(o *Restore, _ time.Time) (Action, bool) {
 	return Action{Kind: KindDeletePods, Pods: o.OldPods, Message: "deleting pods of the target that run without a restore", After: time.Second}, true
 }
 
-// finishRestore ends a restore whose hosts all have results.
-func finishRestore(o *Restore, _ time.Time) (Action, bool) {
+// finishRestore ends a restore whose hosts all have results, and whose pods all have their data: a
+// Deployment has one host, but each of its pods may have volumes of its own. A host that failed
+// does not stop what is being restored: half a restore helps nobody.
+func finishRestore(o *Restore, now time.Time) (Action, bool) {
 	var ok, bad int
 	var why string
 	for _, h := range o.HostNames {
@@ -164,17 +173,39 @@ func finishRestore(o *Restore, _ time.Time) (Action, bool) {
 			ok++
 		}
 	}
-	if bad > 0 {
+	if bad > 0 && !o.restoring() {
 		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", bad, len(o.HostNames), why)), true
 	}
-	if len(o.HostNames) == 0 || ok < len(o.HostNames) || o.restoring() {
-		return Wait(fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames)), 5*time.Second), true
+	if o.complete() {
+		return Action{Kind: KindFinish}, true
 	}
-	return Action{Kind: KindFinish}, true
+	message := fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames))
+	for _, a := range o.Session.Status.Assignments {
+		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept {
+			message += fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod)
+		}
+	}
+	return Wait(message, 5*time.Second), true
 }
 
-// restoring tells whether a pod still works: a Deployment has one host, but each of its pods may
-// have volumes of its own.
+// complete tells whether every host has its data and no pod of the target waits for any.
+func (o *Restore) complete() bool {
+	for _, h := range o.HostNames {
+		if s := o.stat(h); s == nil || s.Phase != v1beta1.HostRestoreSucceeded {
+			return false
+		}
+	}
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			if !p.Dead && !o.restoredTo(p) {
+				return false
+			}
+		}
+	}
+	return len(o.HostNames) > 0 && !o.restoring()
+}
+
+// restoring tells whether a pod still works.
 func (o *Restore) restoring() bool {
 	for _, a := range o.Session.Status.Assignments {
 		if a.Lost == nil {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
@@ -20,6 +21,9 @@ type Restore struct {
 	TargetFound bool
 	// HostNames are the hosts of the target.
 	HostNames []string
+	// Copies is how many pods have volumes of their own, which no other pod of their host shares:
+	// each of them must be restored. It is 0 where volumes are claims.
+	Copies int
 	// Backups is the name of a running BackupSession of the target.
 	Backups string
 	// Other is the name of another unfinished RestoreSession of the target that goes first.
@@ -28,6 +32,8 @@ type Restore struct {
 	Exclusive string
 	// Closed tells that the namespace is closed: a probe of the hook was refused.
 	Closed bool
+	// Held says why pods would not follow the workload's template; empty: they do.
+	Held string
 	// Stamped tells that the workload's template has this session's restore label.
 	Stamped bool
 	// OldPods are living pods of the target without this session's restore label.
@@ -49,13 +55,21 @@ func (o *Restore) stat(host string) *v1beta1.HostRestoreStats {
 	return nil
 }
 
-func (o *Restore) assigned(podUID string) *v1beta1.Assignment {
-	for i := range o.Session.Status.Assignments {
-		if o.Session.Status.Assignments[i].PodUID == podUID {
-			return &o.Session.Status.Assignments[i]
-		}
-	}
-	return nil
+// assigned tells whether a pod has work. One that lost it may get it again: its container ended.
+func (o *Restore) assigned(podUID string) bool {
+	return slices.ContainsFunc(o.Session.Status.Assignments, func(a v1beta1.Assignment) bool {
+		return a.PodUID == podUID && a.Lost == nil
+	})
+}
+
+// since is when something counts from: nobody acted on it before this process began to observe.
+func (o *Restore) since(t time.Time) time.Time { return later(t, o.LeaderSince) }
+
+// probed tells whether the repository was asked since the session was created. Times in status are
+// in whole seconds.
+func (o *Restore) probed() bool {
+	at := o.Repository.Status.LastProbeTime
+	return at != nil && !at.Time.Before(o.Session.CreationTimestamp.Time)
 }
 
 // restoredTo tells whether a pod needs no restore any more: it was restored itself, or all claims
@@ -79,10 +93,8 @@ func (o *Restore) restoredTo(p Pod) bool {
 
 func (o *Restore) claimRestored(uid string) bool {
 	for _, r := range o.Session.Status.Restored {
-		for _, c := range r.Claims {
-			if c == uid {
-				return true
-			}
+		if slices.Contains(r.Claims, uid) {
+			return true
 		}
 	}
 	return false
