@@ -135,12 +135,16 @@ func (d *demo) restores(ctx context.Context) error {
 			return false, err
 		}
 		line := "shop-restore  " + orPending(string(rs.Status.Phase))
+		done := ""
 		for _, a := range rs.Status.Assignments {
-			line += progressLine(a.Progress)
+			done += progressLine(a.Progress)
 		}
-		if rs.Status.Phase == v1beta1.RestoreSucceeded {
+		switch {
+		case rs.Status.Phase == v1beta1.RestoreSucceeded:
 			line += "  in " + shortTime(rs.Status.SessionDuration)
-		} else if rs.Status.Reason != "" {
+		case done != "":
+			line += done
+		default:
 			line += "  " + rs.Status.Reason
 		}
 		d.progress(line)

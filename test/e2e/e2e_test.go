@@ -18,6 +18,10 @@ func TestSideBySide(t *testing.T) {
 		{"existing", existing()},
 		{"security", security()},
 		{"backends", backends()},
+		{"refusals", refusals()},
+		{"retention", retention()},
+		{"restores", restores()},
+		{"bad storage and pods", badStorage()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -19,7 +19,8 @@ type gate struct {
 	turn sync.Mutex
 
 	mu     sync.Mutex
-	rate   int64 // bytes per second towards the storage; 0: no limit
+	up     int64 // bytes per second towards the storage; 0: no limit
+	down   int64 // and from there
 	closed bool  // connections are refused at once
 	hung   bool  // bytes go nowhere
 	conns  map[net.Conn]bool
@@ -49,7 +50,10 @@ func newGate(t *testing.T) *gate {
 func (g *gate) endpoint() string { return "http://" + g.listener.Addr().String() }
 
 // slow limits what goes to the storage to that many bytes per second, all connections together.
-func (g *gate) slow(bytesPerSecond int64) { g.set(func() { g.rate = bytesPerSecond }) }
+func (g *gate) slow(bytesPerSecond int64) { g.set(func() { g.up = bytesPerSecond }) }
+
+// slowDown limits what comes from there.
+func (g *gate) slowDown(bytesPerSecond int64) { g.set(func() { g.down = bytesPerSecond }) }
 
 // refuse breaks all connections and refuses new ones.
 func (g *gate) refuse() {
@@ -72,7 +76,7 @@ func (g *gate) heal() {
 		if g.hung {
 			close(g.opened)
 		}
-		g.rate, g.closed, g.hung = 0, false, false
+		g.up, g.down, g.closed, g.hung = 0, 0, false, false
 	})
 }
 
@@ -133,12 +137,12 @@ func (g *gate) pass(client net.Conn) {
 }
 
 // copy moves bytes one way, at the pace of the moment.
-func (g *gate) copy(to io.Writer, from io.Reader, limited bool) {
+func (g *gate) copy(to io.Writer, from io.Reader, up bool) {
 	buffer := make([]byte, 8<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			g.pace(n, limited)
+			g.pace(n, up)
 			if _, werr := to.Write(buffer[:n]); werr != nil {
 				return
 			}
@@ -155,12 +159,15 @@ func (g *gate) copy(to io.Writer, from io.Reader, limited bool) {
 }
 
 // pace waits until n bytes may pass. A limit that is lifted meanwhile ends the wait soon.
-func (g *gate) pace(n int, limited bool) {
+func (g *gate) pace(n int, up bool) {
 	g.mu.Lock()
-	rate, opened := g.rate, g.opened
+	rate, opened := g.down, g.opened
+	if up {
+		rate = g.up
+	}
 	g.mu.Unlock()
 	<-opened
-	if !limited || rate == 0 {
+	if rate == 0 {
 		return
 	}
 	g.turn.Lock()

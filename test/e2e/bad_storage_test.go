@@ -1,0 +1,247 @@
+package e2e_test
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// badStorage are bad days of one test's storage and sessions alone: they disturb nobody else.
+func badStorage() []scenario {
+	return []scenario{
+		{"a storage that goes away during a backup fails it, and the next one succeeds", storageGoesAway},
+		{"a storage that hangs for a while only delays a backup", storageHangs},
+		{"a wrong key is said at once and mended by the right one", wrongKey},
+		{"an absent bucket is said at once and mended by making it", absentBucket},
+		{"a backup that takes longer than its timeOut ends", timeOutEnds},
+		{"of two sessions at once one is skipped", twoAtOnce},
+		{"a pod that is killed during a backup leaves no session running and no lock", podKilledInBackup},
+		{"a pod that is killed during a restore is followed by one that restores", podKilledInRestore},
+		{"an agent that never connects fails its session", agentNeverConnects},
+		{"a deleted session and a deleted configuration stop what runs", deletedMeanwhile},
+	}
+}
+
+// large is enough data for a backup to be caught in the middle: at slowly, it takes a minute.
+const (
+	large  = 24 << 20
+	slowly = 400 << 10
+)
+
+// slowBackup begins a backup that is in its middle when it returns.
+func (s *site) slowBackup() (name, pod string) {
+	s.Helper()
+	s.gate.slow(slowly)
+	name = s.backupNow("conf")
+	return name, s.progressing(name)
+}
+
+// filled applies an application with a large file that is protected by hand.
+func (s *site) filled(more ...vars) (dir string, want tree) {
+	s.Helper()
+	s.byHand(more...)
+	dir = s.claimDir("web")
+	s.planted(dir, 3)
+	if err := bulk(dir, "bulk", large, uint64(time.Now().UnixNano())); err != nil {
+		s.Fatal(err)
+	}
+	return dir, s.tree(dir)
+}
+
+func storageGoesAway(s *site) {
+	s.filled(vars{"TimeOut": "60s"})
+	name, _ := s.slowBackup()
+	s.gate.refuse()
+	s.failed(name)
+	s.gate.heal()
+	s.backup("conf")
+	s.unlocked()
+	s.healthy("repo")
+}
+
+func storageHangs(s *site) {
+	s.filled()
+	name, _ := s.slowBackup()
+	s.gate.hang()
+	s.never(15*time.Second, "the session ends while the storage hangs", func(ctx context.Context) error {
+		bs := &v1beta1.BackupSession{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, bs); err != nil {
+			return err
+		}
+		if bs.Status.CompletionTime == nil {
+			return notYet("it runs")
+		}
+		return nil
+	})
+	s.gate.heal()
+	s.backupIsWhole(s.succeeded(name), "host-0")
+	s.unlocked()
+	s.healthy("repo")
+}
+
+// broken waits until a Repository says that it cannot be used, for a reason in these words.
+func (s *site) broken(name string, words ...string) {
+	s.Helper()
+	s.eventually(soon, "Repository "+name+" says what is wrong", func(ctx context.Context) error {
+		r := &v1alpha1.Repository{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, r); err != nil {
+			return err
+		}
+		c := api.FindCondition(r.Status.Conditions, api.BackendReachable)
+		if r.Status.Phase != v1alpha1.RepositoryNotReady || c == nil || c.Status != "False" {
+			return notYet("it is %q: %s", r.Status.Phase, conditions(r.Status.Conditions))
+		}
+		s.says(c.Reason+": "+c.Message, words...)
+		return nil
+	})
+}
+
+func wrongKey(s *site) {
+	s.byHand()
+	dir := s.claimDir("web")
+	s.planted(dir, 1)
+	s.backup("conf")
+	s.password("wrong")
+	// A Repository is asked when somebody needs it, or when it is created.
+	other := strings.Replace(s.render("repository.yaml"), "name: repo", "name: other", 1)
+	if _, err := suite.kubectl.Run(s.Context(), other, "apply", "--namespace="+s.ns, "--filename=-"); err != nil {
+		s.Fatal(err)
+	}
+	s.broken("other", "WrongPassword")
+	s.failed(s.backupNow("conf"), "wrong password")
+	s.password("e2e-" + s.ns)
+	s.backup("conf")
+	s.unlocked()
+}
+
+// password changes RESTIC_PASSWORD in the Secret.
+func (s *site) password(value string) {
+	s.Helper()
+	secret := get(s, "storage", &corev1.Secret{})
+	secret.Data["RESTIC_PASSWORD"] = []byte(value)
+	if err := suite.client.Update(s.Context(), secret); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func absentBucket(s *site) {
+	absent := s.bucket + "-absent"
+	s.apply("deployment.yaml", vars{"Annotated": false})
+	s.running(1)
+	s.apply("repository.yaml", vars{"Bucket": absent})
+	s.apply("configuration.yaml")
+	s.broken("repo", "bucket")
+	name := s.backupNow("conf")
+	s.failed(name, "bucket")
+	if err := suite.cluster.Storage().CreateBucket(absent); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := suite.cluster.Storage().DeleteBucket(absent); err != nil {
+			s.Error(err)
+		}
+	})
+	s.backup("conf")
+}
+
+func timeOutEnds(s *site) {
+	s.filled(vars{"TimeOut": "15s"})
+	name, _ := s.slowBackup()
+	bs := s.failed(name, "timeOut of 15s")
+	if !api.IsTrue(bs.Status.Conditions, api.DeadlineExceeded) {
+		s.Errorf("conditions: %s", conditions(bs.Status.Conditions))
+	}
+	if took := bs.Status.CompletionTime.Sub(bs.CreationTimestamp.Time); took > 40*time.Second {
+		s.Errorf("it took %s to end", took)
+	}
+	s.gate.heal()
+	s.unlocked()
+	if n := len(s.snapshots("repo")); n != 0 {
+		s.Errorf("%d snapshots", n)
+	}
+	s.backup("conf")
+}
+
+func twoAtOnce(s *site) {
+	s.filled()
+	name, _ := s.slowBackup()
+	second := s.ended(s.backupNow("conf"))
+	if second.Status.Phase != v1beta1.BackupSessionSkipped {
+		s.Errorf("the second session is %s: %s", second.Status.Phase, second.Status.Reason)
+	}
+	s.says(second.Status.Reason, name, "still running")
+	s.gate.heal()
+	s.succeeded(name)
+	if n := len(s.snapshots("repo")); n != 1 {
+		s.Errorf("%d snapshots", n)
+	}
+	s.unlocked()
+}
+
+// podKilledInBackup: the pod is gone for good, its replacement takes the work over.
+func podKilledInBackup(s *site) {
+	s.filled()
+	name, pod := s.slowBackup()
+	s.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+	s.gate.heal()
+	bs := s.succeeded(name)
+	s.backupIsWhole(bs, "host-0")
+	if got := bs.Status.Targets[0].Stats[0].Pod; got == pod {
+		s.Errorf("pod %s is said to have done it", got)
+	}
+	s.running(1)
+	s.unlocked()
+	s.healthy("repo")
+}
+
+func podKilledInRestore(s *site) {
+	dir, want := s.filled()
+	s.backup("conf")
+	s.wiped(dir)
+	s.gate.slowDown(slowly)
+	s.restore("back", "repo", workload("Deployment", "web"), data())
+	pod := s.restoring("back")
+	s.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+	s.gate.heal()
+	s.restored("back")
+	s.running(1)
+	s.same("the volume", want, dir)
+	s.unlocked()
+}
+
+// agentNeverConnects has an agent that lives and does not answer: its process is frozen.
+func agentNeverConnects(s *site) {
+	s.byHand()
+	s.planted(s.claimDir("web"), 1)
+	old := s.running(1)[0]
+	s.freeze(old)
+	name := s.backupNow("conf")
+	bs := s.ended(name)
+	if bs.Status.Phase != v1beta1.BackupSessionFailed {
+		s.Errorf("the session is %s: %s", bs.Status.Phase, bs.Status.Reason)
+	}
+	s.says(bs.Status.Reason, old.Name)
+	s.kubectl("delete", "pod", old.Name, "--grace-period=0", "--force")
+	s.another(old)
+	s.backup("conf")
+	s.unlocked()
+}
+
+func deletedMeanwhile(s *site) {
+	s.filled()
+	name, _ := s.slowBackup()
+	s.kubectl("delete", "backupsession", name)
+	s.gate.heal()
+	s.unlocked()
+	s.slowBackup()
+	s.kubectl("delete", "backupconfiguration", "conf")
+	s.gate.heal()
+	s.unlocked()
+}

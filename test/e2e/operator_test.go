@@ -1,0 +1,120 @@
+package e2e_test
+
+import (
+	"context"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// operatorNS is where deploy/ installs the operator.
+const operatorNS = "stash"
+
+// leader returns the name of the replica that leads.
+func (s *site) leader(ctx context.Context) (string, error) {
+	lease := &coordinationv1.Lease{}
+	if err := suite.client.Get(ctx, client.ObjectKey{Namespace: operatorNS, Name: "stash-operator"}, lease); err != nil {
+		return "", err
+	}
+	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
+		return "", notYet("nobody leads")
+	}
+	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return pod, nil
+}
+
+// killLeader ends the replica that leads without a chance to say so, and waits for another one.
+func (s *site) killLeader() {
+	s.Helper()
+	old, err := s.leader(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := suite.kubectl.Run(s.Context(), "", "delete", "pod", old, "--namespace="+operatorNS, "--grace-period=0", "--force"); err != nil {
+		s.Fatal(err)
+	}
+	s.eventually(long, "another replica leads", func(ctx context.Context) error {
+		now, err := s.leader(ctx)
+		if err == nil && now == old {
+			err = notYet("%s does", old)
+		}
+		return err
+	})
+	s.Cleanup(s.operatorReady)
+}
+
+// scaleOperator sets the number of replicas and waits until there are so many.
+func (s *site) scaleOperator(n int32) {
+	s.Helper()
+	d := &appsv1.Deployment{}
+	if err := suite.client.Get(s.Context(), client.ObjectKey{Namespace: operatorNS, Name: "stash-operator"}, d); err != nil {
+		s.Fatal(err)
+	}
+	d.Spec.Replicas = &n
+	if err := suite.client.Update(s.Context(), d); err != nil {
+		s.Fatal(err)
+	}
+	if n == 0 {
+		s.eventually(long, "the operator is gone", func(ctx context.Context) error {
+			pods := &corev1.PodList{}
+			if err := suite.client.List(ctx, pods, client.InNamespace(operatorNS)); err != nil {
+				return err
+			}
+			if len(pods.Items) > 0 {
+				return notYet("%d pods", len(pods.Items))
+			}
+			return nil
+		})
+		return
+	}
+	s.operatorReady()
+}
+
+// withoutOperator runs something while no replica is there.
+func (s *site) withoutOperator(do func()) {
+	s.Helper()
+	s.scaleOperator(0)
+	back := false
+	defer func() {
+		if !back { // the test ends here: the next one needs the operator
+			s.scaleOperator(2)
+		}
+	}()
+	do()
+	back = true
+	s.scaleOperator(2)
+}
+
+// operatorReady waits until all replicas are ready and answer. It works in a test's Cleanup, too.
+func (s *site) operatorReady() {
+	s.Helper()
+	ctx := context.WithoutCancel(s.Context())
+	if out, err := suite.kubectl.Run(ctx, "", "rollout", "status", "--namespace="+operatorNS, "--timeout=120s", "deployment/stash-operator"); err != nil {
+		s.Fatalf("%v: %s", err, out)
+	}
+}
+
+// powerCut takes a node's power away; the test's end gives it back.
+func (s *site) powerCut(node string) {
+	s.Helper()
+	s.Cleanup(func() { s.powerBack(node) })
+	if err := suite.cluster.PowerOff(s.Context(), node); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// powerBack gives a node its power again and waits until it is ready.
+func (s *site) powerBack(node string) {
+	s.Helper()
+	ctx := context.WithoutCancel(s.Context())
+	if err := suite.cluster.PowerOn(ctx, node); err != nil {
+		s.Fatal(err)
+	}
+	if err := suite.cluster.WaitReady(ctx); err != nil {
+		s.Fatal(err)
+	}
+	s.operatorReady()
+}
