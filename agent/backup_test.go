@@ -327,7 +327,7 @@ func TestThePriorityOfAnAgentIsThatOfTheTask(t *testing.T) {
 	c.ResticBinary = filepath.Join(t.TempDir(), "restic")
 	seen := filepath.Join(t.TempDir(), "nice")
 	write(t, c.ResticBinary, "#!/bin/sh\nnice > "+seen+"\nexec "+os.Getenv(envRestic)+" \"$@\"\n")
-	if err := os.Chmod(c.ResticBinary, 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(c.ResticBinary, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	start(t, c)

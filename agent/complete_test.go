@@ -23,7 +23,7 @@ case "$*" in
 *" restore "*) echo run >> `+runs+`; echo '{"message_type":"summary","total_files":1,"files_restored":1}';;
 esac
 `)
-	if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -122,8 +122,8 @@ func TestAFailedRestoreKeepsThePodFromStarting(t *testing.T) {
 	s.accepted(task.ID)
 	mustFail(t, s.result(task.ID), protocol.ReasonPathMissing)
 	select {
-	case <-a.over:
-		t.Fatal("the container ended before its result was stored")
+	case err := <-a.over:
+		t.Fatalf("the container ended before its result was stored: %v", err)
 	default:
 	}
 	s.say(protocol.Down{Ack: task.ID})
@@ -172,7 +172,7 @@ func TestHalfARestoreIsNotFinished(t *testing.T) {
 	wait, open := gate(t)
 	path := filepath.Join(t.TempDir(), "restic")
 	write(t, path, "#!/bin/sh\n"+wait+"\nexit 1\n")
-	if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	c.ResticBinary = path

@@ -41,8 +41,7 @@ func failed(reason protocol.Reason, format string, args ...any) error {
 }
 
 func reasonOf(err error) protocol.Reason {
-	var f failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[failure](err); ok {
 		return f.reason
 	}
 	return restic.ReasonOf(err)

@@ -22,7 +22,13 @@ func (j *job) maintain(ctx context.Context, m protocol.Maintain, found *protocol
 		return j.probe(ctx, found)
 	case protocol.OpInit:
 		return j.init(ctx, found)
+	default:
+		return j.maintainExisting(ctx, m, found)
 	}
+}
+
+// maintainExisting does an operation on a repository that must exist.
+func (j *job) maintainExisting(ctx context.Context, m protocol.Maintain, found *protocol.Maintained) error {
 	config, err := j.config(ctx)
 	if err != nil {
 		return err
@@ -46,7 +52,7 @@ func (j *job) maintain(ctx context.Context, m protocol.Maintain, found *protocol
 	case protocol.OpFind:
 		return j.find(ctx, m.Queries, found)
 	case protocol.OpUnlock:
-		return j.unlock(ctx, m.DeadHosts, found)
+		return j.unlock(ctx, m, found)
 	default:
 		return failed(protocol.ReasonOther, "read task: operation %q is not known to this agent", m.Operation)
 	}
@@ -175,7 +181,7 @@ func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
 
 // unlock removes the locks if each of them is of a host that is known dead; else it only lists
 // them. restic cannot remove one lock, and its own idea of a stale one is wrong between pods.
-func (j *job) unlock(ctx context.Context, dead []string, found *protocol.Maintained) error {
+func (j *job) unlock(ctx context.Context, m protocol.Maintain, found *protocol.Maintained) error {
 	out, err := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
 	if err != nil {
 		return err
@@ -193,7 +199,7 @@ func (j *job) unlock(ctx context.Context, dead []string, found *protocol.Maintai
 			return err
 		}
 		found.Locks = append(found.Locks, lock)
-		all = all && lock.Hostname != "" && slices.Contains(dead, lock.Hostname)
+		all = all && lock.Hostname != "" && (slices.Contains(m.DeadHosts, lock.Hostname) || lock.Time.Before(m.DeadBefore[lock.Hostname]))
 	}
 	if len(found.Locks) == 0 || !all {
 		return nil
@@ -222,7 +228,7 @@ func (j *job) lock(ctx context.Context, id string) (restic.Lock, error) {
 		if !slices.Contains(ids, id) {
 			return restic.Lock{}, errGone
 		}
-		return restic.Lock{ID: id}, nil //nolint:nilerr // reported as it is
+		return restic.Lock{ID: id}, nil
 	}
 	lock, err := restic.ReadLock(out)
 	lock.ID = id

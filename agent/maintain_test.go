@@ -104,7 +104,7 @@ func (r repo) ids() []string {
 	return ids
 }
 
-func forget(r repo, paths ...string) protocol.Maintain {
+func forget(paths ...string) protocol.Maintain {
 	f := &protocol.Forget{Policy: restic.ForgetPolicy{Last: 1}}
 	for _, path := range paths {
 		f.Groups = append(f.Groups, protocol.Group{Host: "host-0", Path: path})
@@ -119,7 +119,7 @@ func TestForgetTouchesItsGroupsAlone(t *testing.T) {
 	kept := []string{r.snapshot("host-1", data), r.snapshot("host-1", data), r.snapshot("host-0", other), r.snapshot("host-0", other)}
 	kept = append(kept, r.snapshot("host-0", data, other), r.snapshot("host-0", data, other), r.snapshot("host-0", data))
 
-	dry := forget(r, data)
+	dry := forget(data)
 	dry.Forget.DryRun = true
 	result := ask(r, dry)
 	mustSucceed(t, result)
@@ -127,7 +127,7 @@ func TestForgetTouchesItsGroupsAlone(t *testing.T) {
 		t.Errorf("a dry run removed %d of %d", 8-len(r.ids()), result.Maintained.Removed)
 	}
 
-	result = ask(r, forget(r, data))
+	result = ask(r, forget(data))
 	mustSucceed(t, result)
 	if got := r.ids(); !slices.Equal(got, kept) || slices.Contains(got, old) {
 		t.Errorf("left are %v, want %v", got, kept)
@@ -148,7 +148,7 @@ func TestForgetKeepsTheNewestSnapshotWithData(t *testing.T) {
 	r.snapshot("host-0", data)
 	empty := r.snapshot("host-0", data)
 
-	result := ask(r, forget(r, data))
+	result := ask(r, forget(data))
 	mustSucceed(t, result)
 	if got, want := r.ids(), []string{good, empty}; !slices.Equal(got, want) {
 		t.Errorf("left are %v, want %v (and not %s)", got, want, older)
@@ -164,7 +164,7 @@ func TestForgetKeepsWhatIsProtectedAndPrunes(t *testing.T) {
 	first := r.snapshot("host-0", data)
 	r.snapshot("host-0", data)
 	last := r.snapshot("host-0", data)
-	m := forget(r, data)
+	m := forget(data)
 	m.Forget.Protect, m.Forget.Prune = []string{first[:8]}, true
 
 	result := ask(r, m)
@@ -179,13 +179,13 @@ func TestForgetWithoutRulesOrHostRemovesNothing(t *testing.T) {
 	data := tree(t, map[string]string{"a": "1"})
 	r.snapshot("host-0", data)
 	r.snapshot("host-0", data)
-	m := forget(r, data)
+	m := forget(data)
 	m.Forget.Policy = restic.ForgetPolicy{}
 	mustSucceed(t, ask(r, m))
-	m = forget(r, data)
+	m = forget(data)
 	m.Forget.Groups[0].Host = ""
 	mustFail(t, ask(r, m), protocol.ReasonOther)
-	mustSucceed(t, ask(r, forget(r, "/never/backed/up")))
+	mustSucceed(t, ask(r, forget("/never/backed/up")))
 	if got := r.ids(); len(got) != 2 {
 		t.Errorf("left are %v, want both", got)
 	}
@@ -197,7 +197,7 @@ func TestForgetOfALockedRepositoryFails(t *testing.T) {
 	r.snapshot("host-0", data)
 	r.snapshot("host-0", data)
 	r.hold()
-	mustFail(t, ask(r, forget(r, data)), protocol.ReasonLocked)
+	mustFail(t, ask(r, forget(data)), protocol.ReasonLocked)
 	if got := r.locks(); len(got) != 1 {
 		t.Errorf("locks = %v, want the holder's", got)
 	}

@@ -332,7 +332,7 @@ func openParents(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
 		for dir := filepath.Dir(path); strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-			if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // a test's folder
+			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

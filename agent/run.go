@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	a := &agent{Config: c, outbox: newOutbox(), over: make(chan error, 1), outcomes: map[string]error{}}
+	// What a killed run has left.
+	_ = os.RemoveAll(filepath.Join(c.WorkDir, string(c.Role), "scratch"))
 	results, err := c.dir("results")
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ case "$*" in
 *" backup "*) `+backup+`;;
 esac
 `)
-	if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -277,8 +277,8 @@ func TestAnIdleWorkerLeaves(t *testing.T) {
 	s.accepted(task.ID)
 	s.result(task.ID)
 	select {
-	case <-a.over:
-		t.Fatal("the worker left before its result was stored")
+	case err := <-a.over:
+		t.Fatalf("the worker left before its result was stored: %v", err)
 	case <-time.After(2 * c.Timings.Idle):
 	}
 	s.say(protocol.Down{Ack: task.ID})

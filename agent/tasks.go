@@ -46,7 +46,7 @@ func (t *tasks) start(task protocol.Task) {
 	ctx := context.Background()
 	stop := func() {}
 	if !task.Deadline.IsZero() {
-		ctx, stop = context.WithDeadline(ctx, task.Deadline) //nolint:gosec // called by free
+		ctx, stop = context.WithDeadline(ctx, task.Deadline)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	// A task that ends while it waits for its turn gets its turn: to say so.

@@ -139,7 +139,7 @@ func TestS3ValidateNamesTheField(t *testing.T) {
 		if len(errs) != 1 || errs[0].Field != "spec.backend.s3."+c.field {
 			t.Errorf("%s: %v, want one fault at %s", name, errs, c.field)
 		}
-		if strings.Contains(errs.ToAggregate().Error(), "pass@") { //nolint:forbidigo // the text is what is tested
+		if strings.Contains(errs.ToAggregate().Error(), "pass@") {
 			t.Errorf("%s: the fault shows a password", name)
 		}
 	}

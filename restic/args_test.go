@@ -27,15 +27,15 @@ func TestArgs(t *testing.T) {
 			Host: "h", Policy: restic.ForgetPolicy{Hourly: 1, Daily: 2, Weekly: 3, Monthly: 4, Yearly: -1},
 		},
 		"forget --json -- a b":                            restic.Forget{IDs: []string{"a", "b"}},
-		"stats --json --no-lock --mode=raw-data":          restic.Stats{Mode: restic.StatsRawData},
+		"stats --json --no-lock --mode=raw-data --":       restic.Stats{Mode: restic.StatsRawData},
 		"stats --json --no-lock --mode=restore-size -- a": restic.Stats{Mode: restic.StatsRestoreSize, IDs: []string{"a"}},
 		"init --json --repository-version=2":              restic.Init{},
-		"prune --quiet":                                   restic.Prune{},
+		"prune --json --quiet":                            restic.Prune{},
 		"check --json":                                    restic.Check{},
 		"check --json --read-data-subset=5%":              restic.Check{ReadDataSubset: "5%"},
-		"unlock":                                          restic.Unlock{},
-		"unlock --remove-all":                             restic.Unlock{RemoveAll: true},
-		"list --no-lock -- locks":                         restic.List{Type: restic.ListLocks},
+		"unlock --json":                                   restic.Unlock{},
+		"unlock --json --remove-all":                      restic.Unlock{RemoveAll: true},
+		"list --json --no-lock -- locks":                  restic.List{Type: restic.ListLocks},
 		"cat --json --no-lock -- config":                  restic.CatConfig{},
 		"cat --json --no-lock -- lock a":                  restic.CatLock{ID: "a"},
 		"cat --json --no-lock -- tree a:/p":               restic.CatTree{ID: "a", Path: "/p"},
@@ -96,7 +96,7 @@ func TestArgumentsThatAreNotAllowedAreNamed(t *testing.T) {
 			err := allowed([]string{arg})
 			if err == nil {
 				t.Errorf("%s allows %q", name, arg)
-			} else if text := err.Error(); !strings.Contains(text, arg) || !strings.Contains(text, "--limit-upload=") { //nolint:forbidigo // the text is what is tested
+			} else if text := err.Error(); !strings.Contains(text, arg) || !strings.Contains(text, "--limit-upload=") {
 				t.Errorf("%s: %q names not both the argument and the list", name, text)
 			}
 		}

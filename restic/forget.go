@@ -2,6 +2,7 @@ package restic
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -74,7 +75,7 @@ type ForgetGroup struct {
 // snapshot matches, is no group.
 func ReadForgetPlan(r io.Reader) ([]ForgetGroup, error) {
 	var groups []ForgetGroup
-	if err := json.NewDecoder(r).Decode(&groups); err != nil && err != io.EOF { //nolint:errorlint // Decode returns it bare
+	if err := json.NewDecoder(r).Decode(&groups); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("decode forget: %w", err)
 	}
 	return groups, nil

@@ -63,7 +63,7 @@ func testGolden(t *testing.T, file string) {
 	read = append(read, '\n')
 	if *update {
 		archive.Files = []txtar.File{{Name: "stdout", Data: sections["stdout"]}, {Name: "stderr", Data: sections["stderr"]}, {Name: "want", Data: read}}
-		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil { //nolint:gosec // it is public
+		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

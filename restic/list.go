@@ -20,7 +20,7 @@ type List struct {
 
 // Args returns the arguments.
 func (o List) Args() []string {
-	return []string{"list", "--no-lock", "--", string(o.Type)}
+	return []string{"list", "--json", "--no-lock", "--", string(o.Type)}
 }
 
 // ReadList reads IDs, one a line; lines that are none are skipped.

@@ -73,3 +73,26 @@ func TestStderrIsBounded(t *testing.T) {
 		t.Errorf("retries = %d, last %q", s.Retries, s.LastRetry)
 	}
 }
+
+func TestTheMessageIsResticsOwnWord(t *testing.T) {
+	for want, lines := range map[string][]string{
+		"unable to open config file: Stat: Access Denied.": {
+			"Stat(<config/>) failed: Stat: Access Denied.", "Fatal: unable to open config file: Stat: Access Denied.",
+			"Is there a repository at the following location?", "s3:http://host/bucket",
+		},
+		"the last line":            {"a line", "the last line"},
+		"dial tcp: refused":        {"Stat(<config/>) returned error, retrying after 1s: dial tcp: refused", `{"message_type":"exit_error","code":1,"message":"Fatal: unable to open config file: context canceled"}`},
+		"wrong password":           {"Stat(<config/>) returned error, retrying after 1s: dial tcp: refused", `{"message_type":"exit_error","code":12,"message":"Fatal: wrong password"}`},
+		"failed: /a: permission":   {`{"message_type":"error","error":{"message":"permission"},"during":"restore","item":"/a"}`, `{"message_type":"exit_error","code":1,"message":"failed"}`},
+		"permission denied for /a": {`{"message_type":"error","error":{"message":"permission denied for /a"},"during":"restore","item":"/a"}`},
+		"":                         nil,
+	} {
+		var s restic.Stderr
+		for _, line := range lines {
+			s.Line([]byte(line))
+		}
+		if got := s.Message(); got != want {
+			t.Errorf("message = %q, want %q", got, want)
+		}
+	}
+}

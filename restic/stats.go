@@ -25,11 +25,7 @@ type Stats struct {
 
 // Args returns the arguments.
 func (o Stats) Args() []string {
-	args := []string{"stats", "--json", "--no-lock", "--mode=" + string(o.Mode)}
-	if len(o.IDs) == 0 {
-		return args
-	}
-	return append(append(args, "--"), o.IDs...)
+	return append([]string{"stats", "--json", "--no-lock", "--mode=" + string(o.Mode), "--"}, o.IDs...)
 }
 
 // StatsResult is the answer.

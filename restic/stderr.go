@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -113,7 +114,7 @@ func (s *Stderr) Message() string {
 	case s.LastRetry != "" && stopped:
 		return oneLine(s.LastRetry)
 	case exit == "" && len(s.Items) == 0 && len(s.tail) > 0:
-		return oneLine(s.tail[len(s.tail)-1])
+		return oneLine(s.lastText())
 	case len(s.Items) > 0:
 		first := oneLine(s.Items[0].Message)
 		if item := oneLine(s.Items[0].Item); !strings.Contains(first, item) {
@@ -124,6 +125,16 @@ func (s *Stderr) Message() string {
 		return strings.TrimPrefix(exit+": "+oneLine(s.Faults[0]), ": ")
 	}
 	return exit
+}
+
+// lastText is the last line with restic's own word for a failure, or the last line.
+func (s *Stderr) lastText() string {
+	for _, line := range slices.Backward(s.tail) {
+		if strings.HasPrefix(line, "Fatal: ") {
+			return line
+		}
+	}
+	return s.tail[len(s.tail)-1]
 }
 
 // oneLine drops restic's "Fatal:" prefixes, the advice that follows in further lines, and control

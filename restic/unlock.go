@@ -8,7 +8,7 @@ type Unlock struct {
 
 // Args returns the arguments.
 func (o Unlock) Args() []string {
-	args := []string{"unlock"}
+	args := []string{"unlock", "--json"}
 	if o.RemoveAll {
 		args = append(args, "--remove-all")
 	}

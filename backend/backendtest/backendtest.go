@@ -5,6 +5,7 @@ package backendtest
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -109,13 +110,10 @@ func secrets(t *testing.T, s Sample, secret map[string][]byte) {
 func missingKeys(t *testing.T, s Sample, secret map[string][]byte) {
 	for _, key := range s.Storage.Keys().Required {
 		for _, useless := range [][]byte{nil, {}, []byte("a\x00b")} {
-			less := map[string][]byte{}
-			for k, v := range secret {
-				less[k] = v
-			}
+			less := maps.Clone(secret)
 			less[key] = useless
 			_, err := s.Storage.Repository(s.Backend, less)
-			if err == nil || !strings.Contains(err.Error(), key) { //nolint:forbidigo // the text is what is tested
+			if err == nil || !strings.Contains(err.Error(), key) {
 				t.Errorf("with %s = %q the error is %v, want one that names the key", key, useless, err)
 			}
 		}

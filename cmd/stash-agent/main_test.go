@@ -91,3 +91,20 @@ func rss(t *testing.T, pid int) int {
 	t.Fatal("the process has no VmRSS")
 	return 0
 }
+
+// TestNothingOfKubernetesIsLinked keeps the agent small: what it links is memory in every pod.
+func TestNothingOfKubernetesIsLinked(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	const ours = "github.com/seed-731df569/stash/"
+	for name := range strings.Lines(string(out)) {
+		name = strings.TrimSpace(name)
+		domain, _, _ := strings.Cut(name, "/")
+		if strings.HasPrefix(name, ours) || strings.HasPrefix(name, "golang.org/x/") || !strings.Contains(domain, ".") {
+			continue
+		}
+		t.Errorf("the agent links %s", name)
+	}
+}

@@ -31,7 +31,7 @@ func script(t *testing.T, text string) exec.Runner {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "restic")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return exec.Runner{Binary: path, WorkDir: dir, Grace: 5 * time.Second}
