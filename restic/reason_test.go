@@ -10,28 +10,44 @@ import (
 )
 
 func TestClassify(t *testing.T) {
-	for text, want := range map[string]restic.Reason{
-		"Stat: Access Denied.": restic.ReasonAccessDenied,
-		"Stat: The Access Key Id you provided does not exist in our records.":                                                     restic.ReasonAccessDenied,
-		"Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.": restic.ReasonAccessDenied,
-		"s3.getCredentials: no credentials found. Use `-o s3.unsafe-anonymous-auth=true` for anonymous authentication":            restic.ReasonAccessDenied,
-		"open /backup/config: permission denied":                                                                                  restic.ReasonAccessDenied,
-		"Stat: The specified bucket does not exist":                                                                               restic.ReasonNoBucket,
-		"client.GetObject: Bucket name cannot be shorter than 3 characters":                                                       restic.ReasonNoBucket,
-		`Stat: Get "http://127.0.0.1:1/bucket/?location=": dial tcp 127.0.0.1:1: connect: connection refused`:                     restic.ReasonUnreachable,
-		`Stat: Get "https://x/": dial tcp: lookup x on 10.96.0.10:53: no such host`:                                               restic.ReasonUnreachable,
-		`Stat: Get "https://x/": dial tcp 10.0.0.1:443: i/o timeout`:                                                              restic.ReasonUnreachable,
-		`Stat: Get "https://x/": tls: failed to verify certificate: x509: certificate signed by unknown authority`:                restic.ReasonUnreachable,
-		"Stat: Please reduce your request rate.":                                                                                  restic.ReasonUnreachable,
-		"could not find snapshot: no matching ID found for prefix \"12345678\"":                                                   restic.ReasonNoSnapshot,
-		"path source/data: not found":                                                                                             restic.ReasonPathMissing,
-		"path source/data: not a directory":                                                                                       restic.ReasonPathMissing,
-		"unable to create lock in backend: repository is already locked by PID 1 on pod-0 by root":                                restic.ReasonLocked,
-		"something else": restic.ReasonOther,
-		"":               restic.ReasonOther,
+	for want, texts := range map[restic.Reason][]string{
+		restic.ReasonAccessDenied: {
+			"Stat: Access Denied.",
+			"Stat: The Access Key Id you provided does not exist in our records.",
+			"Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+			"s3.getCredentials: no credentials found. Use `-o s3.unsafe-anonymous-auth=true` for anonymous authentication",
+			"open /backup/config: permission denied",
+		},
+		restic.ReasonNoBucket: {
+			"Stat: The specified bucket does not exist",
+			"client.GetObject: Bucket name cannot be shorter than 3 characters",
+		},
+		restic.ReasonUnreachable: {
+			`Stat: Get "http://127.0.0.1:1/bucket/?location=": dial tcp 127.0.0.1:1: connect: connection refused`,
+			`Stat: Get "https://x/": dial tcp: lookup x on 10.96.0.10:53: no such host`,
+			`Stat: Get "https://x/": dial tcp 10.0.0.1:443: i/o timeout`,
+			`Stat: Get "https://x/": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
+			"Stat: Please reduce your request rate.",
+		},
+		restic.ReasonNoSnapshot: {
+			"could not find snapshot: no matching ID found for prefix \"12345678\"",
+		},
+		restic.ReasonPathMissing: {
+			"path source/data: not found",
+			"path source/data: not a directory",
+		},
+		restic.ReasonLocked: {
+			"unable to create lock in backend: repository is already locked by PID 1 on pod-0 by root",
+		},
+		restic.ReasonOther: {
+			"something else",
+			"",
+		},
 	} {
-		if got := restic.Classify(restic.ExitFailed, text); got != want {
-			t.Errorf("%q is %s, want %s", text, got, want)
+		for _, text := range texts {
+			if got := restic.Classify(restic.ExitFailed, text); got != want {
+				t.Errorf("%q is %s, want %s", text, got, want)
+			}
 		}
 	}
 	if got := restic.Classify(restic.ExitNoRepository, "access denied"); got != restic.ReasonNoRepository {
