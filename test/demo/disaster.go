@@ -66,21 +66,18 @@ func (d *demo) backup(ctx context.Context) error {
 		return err
 	}
 	d.say("")
-	if _, err := d.run(ctx, "get", "backupsession", name, "-n", namespace, "-o",
+	if err := d.run(ctx, "get", "backupsession", name, "-n", namespace, "-o",
 		`jsonpath={range .status.targets[0].stats[*]}{.hostname}: {.phase}, {.snapshots[0].totalSize} in {.snapshots[0].fileStats.totalFiles} files, {.snapshots[0].uploaded} uploaded, snapshot {.snapshots[0].name}{"\n"}{end}`); err != nil {
 		return err
 	}
 	d.say("The schedule is paused now: no backup of the ruins shall become the newest one.\n")
-	_, err = d.run(ctx, "patch", "backupconfiguration", "deploy-shop", "-n", namespace, "--type=merge", "--patch", `{"spec":{"paused":true}}`)
-	return err
+	return d.run(ctx, "patch", "backupconfiguration", "deploy-shop", "-n", namespace, "--type=merge", "--patch", `{"spec":{"paused":true}}`)
 }
 
 func backupLine(bs *v1beta1.BackupSession) string {
 	line := fmt.Sprintf("%s  %s", bs.Name, orPending(string(bs.Status.Phase)))
 	for _, t := range bs.Status.Targets {
-		for _, a := range t.Assignments {
-			line += progressLine(a.Progress)
-		}
+		line += progressLine(t.Assignments)
 	}
 	if bs.Status.Phase == v1beta1.BackupSessionSucceeded {
 		line += "  in " + shortTime(bs.Status.SessionDuration)
@@ -88,10 +85,12 @@ func backupLine(bs *v1beta1.BackupSession) string {
 	return line
 }
 
-func progressLine(p *v1beta1.Progress) string {
-	if p == nil {
+// progressLine shows the one host of the shop.
+func progressLine(assignments []v1beta1.Assignment) string {
+	if len(assignments) == 0 || assignments[0].Progress == nil {
 		return ""
 	}
+	p := assignments[0].Progress
 	return fmt.Sprintf("  %3d %%  %d of %d MB  %d of %d files", p.Percent, p.BytesDone>>20, p.TotalBytes>>20, p.FilesDone, p.TotalFiles)
 }
 
@@ -116,11 +115,10 @@ func (d *demo) disaster(ctx context.Context) (err error) {
 	if d.before, err = d.measure(ctx); err != nil {
 		return err
 	}
-	if _, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "sh", "-c", "rm -rf /data/* /data/.[!.]*"); err != nil {
+	if err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "sh", "-c", "rm -rf /data/* /data/.[!.]*"); err != nil {
 		return err
 	}
-	_, err = d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "find", "/data")
-	return err
+	return d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "find", "/data")
 }
 
 func (d *demo) restores(ctx context.Context) error {
@@ -135,10 +133,7 @@ func (d *demo) restores(ctx context.Context) error {
 			return false, err
 		}
 		line := "shop-restore  " + orPending(string(rs.Status.Phase))
-		done := ""
-		for _, a := range rs.Status.Assignments {
-			done += progressLine(a.Progress)
-		}
+		done := progressLine(rs.Status.Assignments)
 		switch {
 		case rs.Status.Phase == v1beta1.RestoreSucceeded:
 			line += "  in " + shortTime(rs.Status.SessionDuration)
@@ -157,8 +152,7 @@ func (d *demo) restores(ctx context.Context) error {
 		return err
 	}
 	d.say("")
-	_, err = d.run(ctx, "rollout", "status", "-n", namespace, "deployment/shop", "--timeout=120s")
-	return err
+	return d.run(ctx, "rollout", "status", "-n", namespace, "deployment/shop", "--timeout=120s")
 }
 
 func (d *demo) compare(ctx context.Context) error {

@@ -28,10 +28,16 @@ On a cluster of yours, with an image of Stash that it can pull and a bucket that
   AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... demo up
 `
 
+var errUsage = errors.New("expected one word, up or down")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
+	if errors.Is(err, errUsage) {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		os.Exit(1)
@@ -40,7 +46,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return errors.New(usage)
+		return errUsage
 	}
 	p, err := findPlace()
 	if err != nil {
@@ -52,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	case "down":
 		return p.remove(ctx, newScreen(os.Stdout))
 	}
-	return errors.New(usage)
+	return errUsage
 }
 
 // up runs all steps; the first that fails ends the demo, with all that was made left to look at.

@@ -49,14 +49,14 @@ func (d *demo) steps() []step {
 }
 
 // run shows a kubectl command, runs it and shows what it says.
-func (d *demo) run(ctx context.Context, args ...string) (string, error) {
+func (d *demo) run(ctx context.Context, args ...string) error {
 	d.command("kubectl " + strings.Join(quoted(args), " "))
 	out, err := d.kubectl().Run(ctx, "", args...)
 	if err != nil {
-		return out, err
+		return err
 	}
 	d.result(out)
-	return out, nil
+	return nil
 }
 
 // quoted writes arguments as a person types them.
@@ -120,8 +120,7 @@ func (d *demo) installs(ctx context.Context) error {
 	if err := install.Wait(ctx, d.kubectl(), "180s"); err != nil {
 		return err
 	}
-	_, err = d.run(ctx, "get", "pods", "-n", "stash", "-o", "wide")
-	return err
+	return d.run(ctx, "get", "pods", "-n", "stash", "-o", "wide")
 }
 
 func (d *demo) blueprint(ctx context.Context) error {
@@ -138,11 +137,10 @@ func (d *demo) application(ctx context.Context) error {
 	if err := d.apply(ctx, "shop.yaml", false); err != nil {
 		return err
 	}
-	if _, err := d.run(ctx, "rollout", "status", "-n", namespace, "deployment/shop", "--timeout=120s"); err != nil {
+	if err := d.run(ctx, "rollout", "status", "-n", namespace, "deployment/shop", "--timeout=120s"); err != nil {
 		return err
 	}
-	_, err := d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "du", "-sh", "/data")
-	return err
+	return d.run(ctx, "exec", "-n", namespace, "deploy/shop", "-c", "shop", "--", "du", "-sh", "/data")
 }
 
 // leftovers removes the application of an earlier run: a RestoreSession is done once.
@@ -152,22 +150,20 @@ func (d *demo) leftovers(ctx context.Context) error {
 		return err
 	}
 	d.say("An earlier run has left its application; it is removed first.\n")
-	_, err = d.run(ctx, "delete", "namespace", namespace, "--timeout=120s")
-	return err
+	return d.run(ctx, "delete", "namespace", namespace, "--timeout=120s")
 }
 
 func (d *demo) appeared(ctx context.Context) error {
 	d.say("Nobody wrote these two; the workload itself was not changed, but for one label of its pod template.\n")
-	if _, err := d.run(ctx, "get", "repositories,backupconfigurations", "-n", namespace); err != nil {
+	if err := d.run(ctx, "get", "repositories,backupconfigurations", "-n", namespace); err != nil {
 		return err
 	}
 	d.say("The first pod has the sidecar already: nothing was rolled out twice.\n")
-	if _, err := d.run(ctx, "get", "pods,replicasets", "-n", namespace, "-l", "app=shop"); err != nil {
+	if err := d.run(ctx, "get", "pods,replicasets", "-n", namespace, "-l", "app=shop"); err != nil {
 		return err
 	}
-	_, err := d.run(ctx, "get", "pods", "-n", namespace, "-l", "app=shop", "-o",
+	return d.run(ctx, "get", "pods", "-n", namespace, "-l", "app=shop", "-o",
 		`jsonpath={range .items[0].spec.initContainers[*]}{.name}{": "}{.image}{" "}{.args[0]}{" "}{.args[1]}{"\n"}{end}`)
-	return err
 }
 
 func (d *demo) goodbye() {

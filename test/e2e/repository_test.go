@@ -23,8 +23,7 @@ func (s *site) restic(prefix string, args ...string) (string, error) {
 		"AWS_ACCESS_KEY_ID="+storage.AccessKey(), "AWS_SECRET_ACCESS_KEY="+storage.SecretKey(),
 	)
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = errors.New(strings.TrimSpace(string(exit.Stderr)))
 	}
 	return string(out), err

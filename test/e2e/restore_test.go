@@ -244,17 +244,8 @@ func neverUnderALivingPod(s *site) {
 
 // unreachableWhileRestoring takes the storage away after the snapshots were chosen.
 func unreachableWhileRestoring(s *site) {
-	s.byHand()
-	dir := s.claimDir("web")
-	if err := bulk(dir, "large", 12<<20, 1); err != nil {
-		s.Fatal(err)
-	}
-	want := s.tree(dir)
-	s.backup("conf")
-	s.wiped(dir)
-	s.gate.slowDown(1 << 20)
-	s.restore("back", "repo", workload("Deployment", "web"), data())
-	s.restoring("back")
+	dir, want := s.filled()
+	s.slowRestore(dir)
 	s.gate.refuse()
 	rs := s.restoreEnded("back")
 	s.Logf("RestoreSession is %s: %s", rs.Status.Phase, rs.Status.Reason)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"slices"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func retention() []scenario {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -103,7 +104,7 @@ func readAttrs(path string) (map[string]string, error) {
 		return nil, err
 	}
 	attrs := map[string]string{}
-	for _, name := range strings.Split(strings.TrimRight(string(buffer[:n]), "\x00"), "\x00") {
+	for name := range strings.SplitSeq(strings.TrimRight(string(buffer[:n]), "\x00"), "\x00") {
 		value := make([]byte, 4<<10)
 		n, err := unix.Lgetxattr(path, name, value)
 		if err != nil {
@@ -125,7 +126,7 @@ func (t tree) diff(other tree) string {
 
 // plant fills a folder with files of all kinds, the same ones for the same seed.
 func plant(dir string, seed uint64) error {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
+	r := rand.New(rand.NewPCG(seed, 1))
 	var errs []error
 	do := func(err error) { errs = append(errs, err) }
 	write := func(name string, data []byte) {
@@ -186,9 +187,9 @@ func own(dir string, r *rand.Rand) error {
 		paths = append(paths, path)
 		return err
 	}))
-	for i := len(paths) - 1; i >= 0; i-- {
+	for _, path := range slices.Backward(paths) {
 		at := unix.NsecToTimespec(1_500_000_000_000_000_000 + r.Int64N(200_000_000_000_000_000))
-		do(unix.UtimesNanoAt(unix.AT_FDCWD, paths[i], []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
+		do(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
 	}
 	return errors.Join(errs...)
 }

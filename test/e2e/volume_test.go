@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,11 +48,6 @@ func nodeOf(pv *corev1.PersistentVolume) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("volume %s names no node", pv.Name)
-}
-
-// emptyDir returns where the machine sees an emptyDir of a pod.
-func emptyDir(pod *corev1.Pod, volume string) string {
-	return suite.cluster.DiskPath(pod.Spec.NodeName, filepath.Join("/var/lib/kubelet/pods", string(pod.UID), "volumes/kubernetes.io~empty-dir", volume))
 }
 
 // planted fills a volume and returns what is in it now.

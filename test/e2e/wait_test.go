@@ -30,8 +30,7 @@ func (s *site) eventually(limit time.Duration, what string, check func(context.C
 		if last = check(ctx); last == nil {
 			return true, nil
 		}
-		var f final
-		if errors.As(last, &f) {
+		if _, over := errors.AsType[final](last); over {
 			return false, last
 		}
 		return false, nil
