@@ -23,7 +23,10 @@ const (
 	aliveEvery    = time.Minute
 )
 
-var errSilent = errors.New("the agent was silent for too long")
+var (
+	errSilent  = errors.New("the agent was silent for too long")
+	errVersion = errors.New("the agent speaks another version of the protocol")
+)
 
 // stream is the conversation with one agent.
 type stream struct {
@@ -150,7 +153,8 @@ func (st *stream) hello(ctx context.Context, lines <-chan protocol.Up, readErr <
 			return errors.New("the first line is not Hello")
 		}
 		if up.Hello.Version != protocol.Version {
-			return st.send(protocol.Down{Refuse: fmt.Sprintf("this Stash speaks version %d of the agent protocol, the agent version %d: restart the pod", protocol.Version, up.Hello.Version)})
+			err := st.send(protocol.Down{Refuse: fmt.Sprintf("this Stash speaks version %d of the agent protocol, the agent version %d: restart the pod", protocol.Version, up.Hello.Version)})
+			return errors.Join(errVersion, err)
 		}
 		for _, t := range up.Hello.Running {
 			st.has[t] = true

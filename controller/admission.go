@@ -28,15 +28,17 @@ type Admission struct {
 
 	// epoch counts the changes of what plans are made of, beside the workload itself.
 	epoch atomic.Int64
-	mu    sync.RWMutex
-	plans map[types.UID]kept
+	// forgotten counts the changes of workloads.
+	forgotten atomic.Int64
+	mu        sync.RWMutex
+	plans     map[types.UID]kept
 }
 
 // kept is a plan with what it was made of.
 type kept struct {
-	plan    mutators.Plan
-	epoch   int64
-	version string
+	plan   mutators.Plan
+	epoch  int64
+	native bool
 }
 
 var (
@@ -56,6 +58,7 @@ func (a *Admission) Changed() { a.epoch.Add(1) }
 func (a *Admission) Forget(uid types.UID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.forgotten.Add(1)
 	delete(a.plans, uid)
 }
 
@@ -65,11 +68,12 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	if err != nil || ref.Name == "" {
 		return mutators.Plan{}, err
 	}
-	epoch := a.epoch.Load()
+	epoch, native := a.epoch.Load(), a.Native.Load()
 	a.mu.RLock()
 	k, ok := a.plans[uid]
+	forgotten := a.forgotten.Load()
 	a.mu.RUnlock()
-	if ok && k.epoch == epoch {
+	if ok && k.epoch == epoch && k.native == native {
 		return k.plan, nil
 	}
 	obj, kind, err := a.Workload(ctx, ref, pod.Namespace)
@@ -82,7 +86,10 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, version: obj.GetResourceVersion()}
+	// A workload that changed meanwhile was forgotten before its old plan came to be known.
+	if a.forgotten.Load() == forgotten {
+		a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, native: native}
+	}
 	return plan, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"time"
 
@@ -19,6 +21,9 @@ import (
 
 // progressEvery is how often progress is written for one task.
 const progressEvery = 3 * time.Second
+
+// maxProgress is how many tasks are remembered before those that are silent are forgotten.
+const maxProgress = 1000
 
 // conflicts is how often a status is read and written anew when others write it at the same time.
 const conflicts = 20
@@ -39,6 +44,10 @@ func (p *progressTimes) due(task string, now time.Time) bool {
 	if now.Sub(p.last[task]) < progressEvery {
 		return false
 	}
+	if len(p.last) >= maxProgress {
+		// Tasks whose results went to another replica, or never came.
+		maps.DeleteFunc(p.last, func(_ string, at time.Time) bool { return now.Sub(at) >= progressEvery })
+	}
 	p.last[task] = now
 	return true
 }
@@ -50,9 +59,15 @@ func (p *progressTimes) forget(task string) {
 }
 
 // updateStatus reads an object from the API server, changes its status and writes it, again and
-// again while others are faster. change reports whether there is anything to write.
-func updateStatus[T client.Object](ctx context.Context, w *World, key client.ObjectKey, obj T, change func(T) (bool, error)) error {
+// again while others are faster. change reports whether there is anything to write. kind is not
+// written to: each attempt reads into an object of its own, since decoding into one that was changed
+// leaves in place what the answer does not mention.
+func updateStatus[T client.Object](ctx context.Context, w *World, key client.ObjectKey, kind T, change func(T) (bool, error)) error {
 	for i := range conflicts {
+		obj, ok := reflect.New(reflect.TypeOf(kind).Elem()).Interface().(T)
+		if !ok {
+			return fmt.Errorf("make %T", kind)
+		}
 		if err := w.Live.Get(ctx, key, obj); err != nil {
 			return err //nolint:wrapcheck // the caller tells absence from failure
 		}
@@ -83,7 +98,7 @@ func (g *Agents) change(ctx context.Context, id broker.Identity, task string, fn
 		}
 		return ignoreGone(updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
 			a := findAssignment(bs, task)
-			if a == nil || !fn(a) {
+			if a == nil || a.PodUID != id.PodUID || !fn(a) {
 				return false, nil
 			}
 			bs.Status.Progress = progressText(bs.Status.Targets[0].Assignments)
@@ -96,7 +111,7 @@ func (g *Agents) change(ctx context.Context, id broker.Identity, task string, fn
 		}
 		return ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
 			for i := range rs.Status.Assignments {
-				if a := &rs.Status.Assignments[i]; a.ID == task && fn(a) {
+				if a := &rs.Status.Assignments[i]; a.ID == task && a.PodUID == id.PodUID && fn(a) {
 					rs.Status.Progress = progressText(rs.Status.Assignments)
 					return true, nil
 				}
@@ -120,14 +135,19 @@ func (g *Agents) Accepted(ctx context.Context, id broker.Identity, task string) 
 // Alive implements broker.Results.
 func (g *Agents) Alive(ctx context.Context, id broker.Identity, tasks []string) error {
 	now := metav1.NewTime(g.Now())
-	var errs []error
+	errs := make([]error, 0, len(tasks))
 	for _, t := range tasks {
 		errs = append(errs, g.change(ctx, id, t, func(a *v1beta1.Assignment) bool {
 			if a.Acknowledged == nil {
 				a.Acknowledged = &now
 			}
 			a.LastSeen = &now
-			a.Lost = nil // it was given up too early, and nothing was decided since
+			// A backup was given up too early, and nothing was decided since; if it is lost again, it
+			// is searched for again. One that was told to stop stays given up, and so does a restore:
+			// another pod may be writing to its volumes.
+			if id.Role == protocol.RoleSidecar && !a.Cancelled {
+				a.Lost, a.Searched = nil, false
+			}
 			return true
 		}))
 	}
@@ -151,48 +171,36 @@ func (g *Agents) Progress(ctx context.Context, id broker.Identity, p protocol.Pr
 		a.LastSeen = &now
 		a.Progress = &v1beta1.Progress{
 			Percent: int32(min(100, max(0, p.Percent))), BytesDone: p.BytesDone, TotalBytes: p.TotalBytes,
-			FilesDone: p.FilesDone, TotalFiles: p.TotalFiles, SecondsLeft: p.SecondsLeft, Path: p.Path, Time: at,
+			FilesDone: p.FilesDone, TotalFiles: p.TotalFiles, SecondsLeft: p.SecondsLeft, Path: shorten(p.Path), Time: at,
 		}
 		return true
 	})
 }
 
-// sessionOf finds the BackupSession of a task. The cache may not have the assignment any more, or
-// not yet; then the sessions of the namespace are searched by UID.
+// sessionOf finds the BackupSession of a task; nil where it was deleted: there is nobody to tell.
 func (g *Agents) sessionOf(ctx context.Context, id broker.Identity, task string) (*client.ObjectKey, error) {
-	uid := uidOf(task)
 	list := &v1beta1.BackupSessionList{}
-	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
+	if err := g.List(ctx, list, client.MatchingFields{indexUID: uidOf(task)}); err != nil {
 		return nil, fmt.Errorf("list BackupSessions: %w", err)
 	}
 	for i := range list.Items {
-		if string(list.Items[i].UID) == uid {
+		if knows(&list.Items[i], id) {
 			key := client.ObjectKeyFromObject(&list.Items[i])
 			return &key, nil
 		}
 	}
-	all := &v1beta1.BackupSessionList{}
-	if err := g.List(ctx, all); err != nil {
-		return nil, fmt.Errorf("list BackupSessions: %w", err)
-	}
-	for i := range all.Items {
-		if string(all.Items[i].UID) == uid && knows(&all.Items[i], id, task) {
-			key := client.ObjectKeyFromObject(&all.Items[i])
-			return &key, nil
-		}
-	}
-	return nil, nil //nolint:nilnil // the session was deleted: there is nobody to tell
+	return nil, nil //nolint:nilnil // as said
 }
 
-// knows tells whether a session gave work to a pod's host: results of strangers are not taken.
-func knows(bs *v1beta1.BackupSession, id broker.Identity, task string) bool {
+// knows tells whether a session is of the workload of a pod: results of strangers are not taken.
+func knows(bs *v1beta1.BackupSession, id broker.Identity) bool {
 	for _, t := range bs.Status.Targets {
 		if t.Ref.Name == id.Owner.Name && t.Ref.Kind == id.Owner.Kind {
 			ns := t.Ref.Namespace
 			if ns == "" {
 				ns = bs.Namespace
 			}
-			return ns == id.Namespace && task != ""
+			return ns == id.Namespace
 		}
 	}
 	return false

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -61,17 +61,27 @@ func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(
 				if has(a.ID) {
 					continue
 				}
-				task, err := g.backupTask(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), a.ID)
-				if err != nil {
-					return broker.Orders{}, err
-				}
-				if task != nil {
-					out.Tasks = append(out.Tasks, *task)
+				// What keeps one session from its work must not keep others.
+				if err := g.addBackup(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), a.ID, &out); err != nil {
+					g.Log.Warn("a backup could not be given to its agent yet", "session", list.Items[i].Namespace+"/"+list.Items[i].Name, "err", err)
 				}
 			}
 		}
 	}
 	return out, nil
+}
+
+// addBackup adds the task of an assignment, or fails its host where a person must mend something.
+func (g *Agents) addBackup(ctx context.Context, id broker.Identity, key client.ObjectKey, assignment string, out *broker.Orders) error {
+	task, err := g.backupTask(ctx, id, key, assignment)
+	if text, ok := asProblem(err); ok {
+		now := g.Now()
+		return g.backupResult(ctx, id, protocol.Result{ID: assignment, Error: text, Started: now, Finished: now})
+	}
+	if err == nil && task != nil {
+		out.Tasks = append(out.Tasks, *task)
+	}
+	return err
 }
 
 // backupTask makes the task of an assignment, if the API server still has it.
@@ -139,7 +149,11 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 		return broker.Orders{}, err
 	}
 	if rs == nil {
-		return broker.Orders{Wait: "the RestoreSession of this pod is not known"}, nil
+		// Deleting a restore lets its pods start. Only the API server knows that it is deleted.
+		if gone, err := g.restoreGone(ctx, id.Namespace, id.Restore); err != nil || gone {
+			return broker.Orders{Finish: gone}, err
+		}
+		return broker.Orders{Wait: "the RestoreSession of this pod is not known yet"}, nil
 	}
 	if restoredIn(rs, id.PodUID) {
 		return broker.Orders{Finish: true}, nil
@@ -167,9 +181,8 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	}
 	task, err := g.restoreTask(ctx, id, rs, a)
 	if err != nil {
-		var p *problem
-		if errors.As(err, &p) {
-			return broker.Orders{Wait: p.Error()}, nil
+		if text, ok := asProblem(err); ok {
+			return broker.Orders{Wait: text}, nil
 		}
 		return broker.Orders{}, err
 	}
@@ -189,6 +202,17 @@ func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1
 		return nil, client.IgnoreNotFound(err)
 	}
 	return rs, nil
+}
+
+// restoreGone tells whether no RestoreSession has the hash any more.
+func (g *Agents) restoreGone(ctx context.Context, namespace, hash string) (bool, error) {
+	list := &v1beta1.RestoreSessionList{}
+	if err := g.Live.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return false, fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	return !slices.ContainsFunc(list.Items, func(rs v1beta1.RestoreSession) bool {
+		return mutators.HashRestore(string(rs.UID)) == hash
+	}), nil
 }
 
 func restoredIn(rs *v1beta1.RestoreSession, podUID string) bool {
@@ -227,44 +251,6 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 		})
 	}
 	return task, nil
-}
-
-// workerOrders tells a repository worker the operations that were given to it.
-func (g *Agents) workerOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
-	list := &v1alpha1.RepositoryList{}
-	if err := g.List(ctx, list, client.InNamespace(id.Namespace), client.MatchingFields{indexPod: id.PodUID}); err != nil {
-		return broker.Orders{}, fmt.Errorf("list Repositories: %w", err)
-	}
-	var out broker.Orders
-	for i := range list.Items {
-		w := list.Items[i].Status.Work
-		if w == nil || w.PodUID != id.PodUID || has(w.ID) {
-			continue
-		}
-		repo := &v1alpha1.Repository{}
-		if err := g.Live.Get(ctx, client.ObjectKeyFromObject(&list.Items[i]), repo); err != nil {
-			if client.IgnoreNotFound(err) == nil {
-				continue
-			}
-			return out, fmt.Errorf("read Repository: %w", err)
-		}
-		if repo.Status.Work == nil || repo.Status.Work.ID != w.ID {
-			continue
-		}
-		task, err := g.maintainTask(ctx, id, repo)
-		if err != nil {
-			var p *problem
-			if errors.As(err, &p) {
-				if err := g.failWork(ctx, repo, p.Error()); err != nil {
-					return out, err
-				}
-				continue
-			}
-			return out, err
-		}
-		out.Tasks = append(out.Tasks, *task)
-	}
-	return out, nil
 }
 
 func findAssignment(bs *v1beta1.BackupSession, id string) *v1beta1.Assignment {

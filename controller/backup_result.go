@@ -3,17 +3,20 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // maxErrorLength bounds an error in a status.
@@ -31,6 +34,9 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 	err = updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
 		st := &bs.Status
 		stats.Hostname = hostOf(r.ID)
+		if ok, err := g.mayTell(ctx, bs, id, r.ID); err != nil || !ok {
+			return false, err
+		}
 		over := session.Finished(st.Phase)
 		if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
 			return false, nil
@@ -56,6 +62,36 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		}
 	}
 	return ignoreGone(err)
+}
+
+// mayTell tells whether a result is a pod's own: of the work that it has, or of work that was taken
+// from it and that nobody but it can have had. The task's ID alone proves nothing, since it can be
+// guessed.
+func (g *Agents) mayTell(ctx context.Context, bs *v1beta1.BackupSession, id broker.Identity, task string) (bool, error) {
+	if len(bs.Status.Targets) == 0 {
+		return false, nil
+	}
+	if a := findAssignment(bs, task); a != nil {
+		return a.PodUID == id.PodUID, nil
+	}
+	c := &v1beta1.BackupConfiguration{}
+	if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, c); err != nil {
+		return false, client.IgnoreNotFound(err) //nolint:wrapcheck // it names the object
+	}
+	spec, _ := c.Spec.Shipped()
+	kind, err := target.Find(id.Owner.APIVersion, id.Owner.Kind)
+	if err != nil || spec.Target == nil {
+		return false, nil //nolint:nilerr // a pod of no workload has no host
+	}
+	host, err := kind.HostFor(spec.Target.Alias, id.Pod, id.Node)
+	return err == nil && host == hostOf(task) && hasHost(bs.Status.Targets[0], host), nil
+}
+
+// hasHost tells whether a host is one of a session.
+func hasHost(t v1beta1.BackupTargetStatus, host string) bool {
+	return slices.ContainsFunc(t.Stats, func(s v1beta1.HostBackupStats) bool { return s.Hostname == host }) ||
+		slices.ContainsFunc(t.Assignments, func(a v1beta1.Assignment) bool { return a.Hostname == host }) ||
+		slices.ContainsFunc(t.Released, func(r v1beta1.ReleasedHost) bool { return r.Hostname == host })
 }
 
 // mend gives a session that was failed too early the outcome of its results.

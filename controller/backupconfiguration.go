@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ import (
 
 // defaultHistory is how many finished sessions are kept where the configuration does not say.
 const defaultHistory = 1
+
+// readyAgain is the least time after which a configuration that is ready is looked at again.
+const readyAgain = 4 * time.Hour
 
 // BackupConfigurations keeps the conditions, the schedule and the history of configurations.
 type BackupConfigurations struct {
@@ -63,7 +67,8 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 	if c.Status.Phase != v1beta1.BackupInvokerReady {
 		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
 	}
-	return ctrl.Result{RequeueAfter: 10 * time.Minute}, nil
+	// Its going is seen by the next session. A look now and then, spread, costs next to nothing.
+	return ctrl.Result{RequeueAfter: readyAgain + rand.N(readyAgain)}, nil //nolint:gosec // jitter
 }
 
 func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConfiguration) error {
@@ -180,6 +185,9 @@ func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConf
 	return r.ensureCA(ctx, ns)
 }
 
+// reasonPaused tells, in the condition of the schedule, that it was paused when last looked at.
+const reasonPaused = "Paused"
+
 // schedule makes the schedule known. The condition keeps the name that scripts wait for.
 func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConfiguration) error {
 	key := client.ObjectKeyFromObject(c).String()
@@ -199,13 +207,13 @@ func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConf
 	if c.Spec.Paused {
 		r.Schedule.Remove(key)
 		c.Status.NextSlot = nil
-		// What falls into a pause was not missed.
-		now := metav1.NewTime(r.Now().Truncate(time.Second))
-		if c.Status.LastSlot == nil || now.Sub(c.Status.LastSlot.Time) > time.Minute {
-			c.Status.LastSlot = &now
-		}
-		r.set(c, api.CronJobCreated, true, "Paused", "the schedule is paused; BackupSessions made by hand run")
+		r.set(c, api.CronJobCreated, true, reasonPaused, "the schedule is paused; BackupSessions made by hand run")
 		return nil
+	}
+	// What fell into a pause was not missed, however long ago the pause was last looked at.
+	if cond := api.FindCondition(c.Status.Conditions, api.CronJobCreated); cond != nil && cond.Reason == reasonPaused {
+		now := metav1.NewTime(r.Now().Truncate(time.Second))
+		c.Status.LastSlot = &now
 	}
 	next := metav1.NewTime(r.Schedule.Set(c, s))
 	c.Status.NextSlot = &next

@@ -133,6 +133,10 @@ func run(bs *v1beta1.BackupSession, o *session.Backup, now time.Time) {
 	}
 	n := int32(len(o.Hosts)) //nolint:gosec // a number of pods
 	st.Targets[0].TotalHosts = &n
+	// All are named from now on: one whose pod goes before it is given any work is not forgotten.
+	for _, h := range o.Hosts {
+		st.Targets[0].Released = append(st.Targets[0].Released, v1beta1.ReleasedHost{Hostname: h.Name})
+	}
 	st.Targets[0].Phase = v1beta1.TargetRunning
 	st.Phase, st.Reason = v1beta1.BackupSessionRunning, ""
 	at := metav1.NewTime(now)
@@ -148,7 +152,7 @@ func recordAssignment(t *v1beta1.BackupTargetStatus, a session.Action, now time.
 		at := metav1.NewTime(now)
 		switch a.Kind {
 		case session.KindLost:
-			t.Assignments[i].Lost = &at
+			t.Assignments[i].Lost, t.Assignments[i].Searched = &at, false
 		case session.KindCancel:
 			t.Assignments[i].Cancelled = true
 		default:

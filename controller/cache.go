@@ -29,6 +29,7 @@ const (
 	indexRepository = "stash.repository" // namespace/name of the Repository
 	indexPod        = "stash.pod"        // UIDs of pods with assignments or work
 	indexHash       = "stash.hash"       // restore label's value
+	indexUID        = "stash.uid"        // UID of a session
 )
 
 func replicaSetKind() schema.GroupVersionKind {
@@ -132,11 +133,16 @@ func stripConditions(in []corev1.PodCondition) []corev1.PodCondition {
 	return out
 }
 
+// ours tells whether a container is an agent.
+func ours(name string) bool {
+	return name == api.ContainerSidecar || name == api.ContainerRestore || name == api.ContainerWorker
+}
+
 // stripStatuses keeps the statuses of our own containers.
 func stripStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var out []corev1.ContainerStatus
 	for _, s := range in {
-		if s.Name == api.ContainerSidecar || s.Name == api.ContainerRestore || s.Name == api.ContainerWorker {
+		if ours(s.Name) {
 			out = append(out, corev1.ContainerStatus{Name: s.Name, State: s.State, RestartCount: s.RestartCount, Ready: s.Ready})
 		}
 	}
@@ -185,6 +191,7 @@ func AddIndexes(ctx context.Context, f client.FieldIndexer) error {
 			}
 			return pods
 		}},
+		{&v1beta1.BackupSession{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }},
 		{&v1beta1.RestoreSession{}, indexHash, func(o client.Object) []string {
 			return []string{mutators.HashRestore(string(o.GetUID()))}
 		}},
@@ -217,7 +224,7 @@ func repositoryKey(ref v1beta1.KindRepositoryRef, namespace string) string {
 }
 
 func assignedPods(list []v1beta1.Assignment) []string {
-	var pods []string
+	pods := make([]string, 0, len(list))
 	for _, a := range list {
 		pods = append(pods, a.PodUID)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -89,11 +90,54 @@ func (w *World) unclaim(ctx context.Context, repo *v1alpha1.Repository, workID s
 	return nil
 }
 
-// exclusiveWork names, for a person, the exclusive work that holds a Repository's location.
+// claimGrace is how old a claim is before its work must stand in the Repository's status: it is
+// taken a moment before.
+const claimGrace = 2 * time.Minute
+
+// exclusiveWork names, for a person, the exclusive work that holds a Repository's location. A claim
+// whose work no Repository knows is given back: its Repository was deleted, or its leader died.
 func (w *World) exclusiveWork(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
-	holder, err := w.claimant(ctx, repo)
-	if err != nil || holder == "" {
+	loc := location(repo)
+	if loc == "" {
+		return "", nil
+	}
+	lease := &coordinationv1.Lease{}
+	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: claimName(loc)}, lease); err != nil {
+		if apierrors.IsNotFound(err) {
+			return "", nil
+		}
+		return "", fmt.Errorf("read claim: %w", err)
+	}
+	holder := ""
+	if lease.Spec.HolderIdentity != nil {
+		holder = *lease.Spec.HolderIdentity
+	}
+	alive, err := w.worksFor(ctx, holder)
+	if err != nil {
 		return "", err
 	}
-	return "maintenance (" + holder + ")", nil
+	if alive || w.Now().Sub(lease.CreationTimestamp.Time) < claimGrace {
+		return "maintenance (" + holder + ")", nil
+	}
+	uid := lease.UID
+	if err := w.Delete(ctx, lease, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("release location: %w", err)
+	}
+	return "", nil
+}
+
+// worksFor tells whether the work of a claim stands in its Repository's status.
+func (w *World) worksFor(ctx context.Context, holder string) (bool, error) {
+	ns, name, id, ok := splitHolder(holder)
+	if !ok {
+		return false, nil
+	}
+	repo := &v1alpha1.Repository{}
+	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, repo); err != nil {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("read claimant: %w", err)
+	}
+	return repo.Status.Work != nil && repo.Status.Work.ID == id, nil
 }

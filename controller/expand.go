@@ -136,7 +136,11 @@ func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want
 		return nil
 	}
 	next := stored.DeepCopy()
-	next.Spec = want.Spec
+	next.Spec = *want.Spec.DeepCopy()
+	// What the API server fills in is not a difference.
+	if p := next.Spec.UsagePolicy; p != nil && p.AllowedNamespaces.From == "" {
+		p.AllowedNamespaces.From = v1alpha1.NamespacesFromSame
+	}
 	if initialized(stored) && location(stored) != location(want) {
 		// It is the way back to the snapshots that are there: it does not follow a blueprint away.
 		next.Spec.Backend = stored.Spec.Backend
@@ -170,14 +174,15 @@ func (r *Workloads) storeConfiguration(ctx context.Context, obj client.Object, w
 		return nil
 	}
 	next := stored.DeepCopy()
-	next.Spec = want.Spec
+	next.Spec = *want.Spec.DeepCopy()
 	// Pausing is a person's decision, which the blueprint does not know.
 	next.Spec.Paused = stored.Spec.Paused
+	// What the API server fills in is not a difference.
 	if next.Spec.Driver == "" {
-		next.Spec.Driver = stored.Spec.Driver
+		next.Spec.Driver = v1beta1.DriverRestic
 	}
-	if next.Spec.RetryConfig != nil && stored.Spec.RetryConfig != nil && next.Spec.RetryConfig.MaxRetry == 0 {
-		next.Spec.RetryConfig.MaxRetry = stored.Spec.RetryConfig.MaxRetry
+	if rc := next.Spec.RetryConfig; rc != nil && rc.MaxRetry == 0 {
+		rc.MaxRetry = 1
 	}
 	merge(next, want)
 	next.OwnerReferences = want.OwnerReferences

@@ -2,10 +2,12 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -16,6 +18,63 @@ import (
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
 )
+
+// errSubjectGone tells that what an operation was for was deleted meanwhile.
+var errSubjectGone = errors.New("what it was for is gone")
+
+// workerOrders tells a repository worker the operations that were given to it.
+func (g *Agents) workerOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
+	list := &v1alpha1.RepositoryList{}
+	if err := g.List(ctx, list, client.InNamespace(id.Namespace), client.MatchingFields{indexPod: id.PodUID}); err != nil {
+		return broker.Orders{}, fmt.Errorf("list Repositories: %w", err)
+	}
+	var out broker.Orders
+	for i := range list.Items {
+		w := list.Items[i].Status.Work
+		if w == nil || w.PodUID != id.PodUID || has(w.ID) {
+			continue
+		}
+		// What keeps one Repository from its work must not keep others.
+		if err := g.addWork(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), w.ID, &out); err != nil {
+			g.Log.Warn("work could not be given to a worker yet", "repository", list.Items[i].Namespace+"/"+list.Items[i].Name, "err", err)
+		}
+	}
+	return out, nil
+}
+
+// addWork adds the task of a Repository's work, or ends it where it cannot be done.
+func (g *Agents) addWork(ctx context.Context, id broker.Identity, key client.ObjectKey, work string, out *broker.Orders) error {
+	repo := &v1alpha1.Repository{}
+	if err := g.Live.Get(ctx, key, repo); err != nil {
+		return client.IgnoreNotFound(err) //nolint:wrapcheck // the caller names the Repository
+	}
+	w := repo.Status.Work
+	if w == nil || w.ID != work || w.PodUID != id.PodUID {
+		return nil
+	}
+	if session.Exclusive(w.Operation) {
+		// The last look before the deed: a leader that was replaced may have given this work away
+		// after another one took the location.
+		holder, err := g.claimant(ctx, repo)
+		if err != nil {
+			return err
+		}
+		if holder != claimHolder(repo, w.ID) {
+			return g.endWork(ctx, repo, "")
+		}
+	}
+	task, err := g.maintainTask(ctx, id, repo)
+	if errors.Is(err, errSubjectGone) {
+		return g.endWork(ctx, repo, "")
+	}
+	if text, ok := asProblem(err); ok {
+		return g.endWork(ctx, repo, text)
+	}
+	if err == nil {
+		out.Tasks = append(out.Tasks, *task)
+	}
+	return err
+}
 
 // maintainTask makes the task of the operation that a Repository's status names.
 func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1alpha1.Repository) (*protocol.Task, error) {
@@ -31,9 +90,7 @@ func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1a
 	case v1alpha1.OperationFind:
 		task.Maintain.Queries, err = g.queries(ctx, w.Subject)
 	case v1alpha1.OperationUnlock:
-		o := &session.Repository{Repository: repo}
-		err = (&Repositories{World: g.World}).observeDead(ctx, o)
-		task.Maintain.DeadHosts = o.DeadHosts
+		task.Maintain.DeadHosts, task.Maintain.DeadBefore, err = g.deadHolders(ctx, g.Live, repo)
 	case v1alpha1.OperationProbe, v1alpha1.OperationInit, v1alpha1.OperationPrune, v1alpha1.OperationCheck, v1alpha1.OperationList:
 	}
 	return task, err
@@ -47,7 +104,7 @@ func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker 
 	}
 	c := &v1beta1.BackupConfiguration{}
 	if err := g.Get(ctx, key, c); err != nil {
-		return nil, problemf("%s is gone", invoker)
+		return nil, goneOr(err, invoker)
 	}
 	p := c.Spec.RetentionPolicy
 	f := &protocol.Forget{
@@ -77,13 +134,13 @@ func (g *Agents) queries(ctx context.Context, subject string) ([]protocol.Query,
 	if kind == v1beta1.KindBackupSession {
 		bs := &v1beta1.BackupSession{}
 		if err := g.Get(ctx, key, bs); err != nil {
-			return nil, problemf("%s is gone", subject)
+			return nil, goneOr(err, subject)
 		}
 		return []protocol.Query{{Tag: api.TagSession + string(bs.UID)}}, nil
 	}
 	rs := &v1beta1.RestoreSession{}
 	if err := g.Get(ctx, key, rs); err != nil {
-		return nil, problemf("%s is gone", subject)
+		return nil, goneOr(err, subject)
 	}
 	spec, _ := rs.Spec.Shipped()
 	// The newest of every host and path, so that a refusal can name what there is.
@@ -95,6 +152,14 @@ func (g *Agents) queries(ctx context.Context, subject string) ([]protocol.Query,
 		}
 	}
 	return out, nil
+}
+
+// goneOr tells that a subject does not exist, or why that is not known.
+func goneOr(err error, subject string) error {
+	if apierrors.IsNotFound(err) {
+		return errSubjectGone
+	}
+	return fmt.Errorf("read %s: %w", subject, err)
 }
 
 // parseSubject splits <kind>/<namespace>/<name>.

@@ -73,9 +73,8 @@ func initialized(repo *v1alpha1.Repository) bool {
 // repositoryProblem says why nothing can be done with a Repository whatever its backend says.
 func (w *World) repositoryProblem(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
 	_, err := w.access(ctx, repo)
-	var p *problem
-	if errors.As(err, &p) {
-		return p.Error(), nil
+	if text, ok := asProblem(err); ok {
+		return text, nil
 	}
 	return "", err
 }

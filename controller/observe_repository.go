@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,7 +189,8 @@ func (r *Repositories) observeWorker(ctx context.Context, o *session.Repository)
 		}
 		for i := range pods.Items {
 			v := viewPod(&pods.Items[i], api.ContainerWorker)
-			if !v.Dead && v.Agent && pods.Items[i].DeletionTimestamp == nil {
+			// One that is not ready is on a node that is gone, whatever its container's last status says.
+			if !v.Dead && v.Agent && v.Ready && pods.Items[i].DeletionTimestamp == nil {
 				o.Worker = &v
 			}
 		}
@@ -214,18 +216,48 @@ func (r *Repositories) observeDead(ctx context.Context, o *session.Repository) e
 	if len(o.Repository.Status.Locks) == 0 {
 		return nil
 	}
-	for _, h := range o.Repository.Status.Holders {
+	var err error
+	o.DeadHosts, _, err = r.deadHolders(ctx, r.Client, o.Repository)
+	return err
+}
+
+// lockAge is when a lock is dead whatever lives: restic refreshes its locks every five minutes, and
+// ends when it could not do so for half an hour.
+const lockAge = 45 * time.Minute
+
+// deadHolders finds which of the pods that held credentials are known to have ended. Of a name that
+// lives, before is the time since when its locks may be held: the pod may have taken the name of a
+// dead one, or its container may have been killed.
+func (w *World) deadHolders(ctx context.Context, reader client.Reader, repo *v1alpha1.Repository) (dead []string, before map[string]time.Time, err error) {
+	before = map[string]time.Time{}
+	for _, h := range repo.Status.Holders {
 		pod := &corev1.Pod{}
-		err := r.Live.Get(ctx, client.ObjectKey{Namespace: h.Namespace, Name: h.Pod}, pod)
+		err := reader.Get(ctx, client.ObjectKey{Namespace: h.Namespace, Name: h.Pod}, pod)
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("read pod: %w", err)
+			return nil, nil, fmt.Errorf("read pod: %w", err)
 		}
-		if err == nil && (string(pod.UID) == h.UID && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed || string(pod.UID) != h.UID) {
-			continue // it lives, or one of the same name does
+		if err != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			dead = append(dead, h.Pod)
+			continue
 		}
-		o.DeadHosts = append(o.DeadHosts, h.Pod)
+		// A minute for clocks that differ.
+		before[h.Pod] = later(w.Now().Add(-lockAge), agentSince(pod).Add(-time.Minute))
 	}
-	return nil
+	// Names repeat: pods of StatefulSets, and pods of two namespaces.
+	dead = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(dead))), func(name string) bool { return !before[name].IsZero() })
+	return dead, before, nil
+}
+
+// agentSince is since when the agent of a pod runs; the zero time where that is not known.
+func agentSince(pod *corev1.Pod) time.Time {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, s := range list {
+			if ours(s.Name) && s.State.Running != nil {
+				return s.State.Running.StartedAt.Time
+			}
+		}
+	}
+	return time.Time{}
 }
 
 func splitHolder(holder string) (namespace, name, id string, ok bool) {

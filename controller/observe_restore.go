@@ -68,13 +68,12 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 	hash := mutators.HashRestore(string(rs.UID))
 	template := kind.PodTemplate(obj)
 	o.Stamped = template.Labels[api.LabelRestore] == hash
+	o.Held = heldBack(kind, obj)
 	pods, err := r.PodsOf(ctx, obj)
 	if err != nil {
 		return err
 	}
-	if o.HostNames, err = r.hostNames(obj, kind, spec.Target.Alias, pods); err != nil {
-		return err
-	}
+	o.HostNames = hostNames(obj, kind, spec.Target.Alias, pods)
 	for i := range pods {
 		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
 			return err
@@ -84,7 +83,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 }
 
 // hostNames are those of the workload; a DaemonSet's are the nodes that it has pods on.
-func (r *RestoreSessions) hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.Pod) ([]string, error) {
+func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.Pod) []string {
 	names := kind.Hosts(obj, alias)
 	if _, ok := obj.(*appsv1.DaemonSet); ok {
 		for i := range pods {
@@ -95,7 +94,7 @@ func (r *RestoreSessions) hostNames(obj client.Object, kind target.Kind, alias s
 		}
 		slices.Sort(names)
 	}
-	return names, nil
+	return names
 }
 
 // restoreHosts are the hosts of a restore's target now.
@@ -112,7 +111,7 @@ func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([
 	if err != nil {
 		return nil, err
 	}
-	return (&RestoreSessions{World: w}).hostNames(obj, kind, spec.Target.Alias, pods)
+	return hostNames(obj, kind, spec.Target.Alias, pods), nil
 }
 
 func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, pod *corev1.Pod, kind target.Kind, spec v1beta1.RestoreSessionSpec, hash string) error {
@@ -125,7 +124,7 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		o.OldPods = append(o.OldPods, v)
 		return nil
 	}
-	names := mountedClaims(pod, spec.Target.VolumeMounts)
+	names := mountedClaims(pod)
 	var err error
 	if v.Claims, err = r.claimUIDs(ctx, pod.Namespace, names); err != nil {
 		return err
@@ -142,18 +141,35 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 	return nil
 }
 
-// mountedClaims lists the claims behind the volumes that a restore writes.
-func mountedClaims(pod *corev1.Pod, mounts []corev1.VolumeMount) []string {
+// mountedClaims lists the claims behind the volumes that a restore writes: those that its container
+// mounts, whatever the session says of them.
+func mountedClaims(pod *corev1.Pod) []string {
+	var mounts []corev1.VolumeMount
+	for _, c := range pod.Spec.InitContainers {
+		if c.Name == api.ContainerRestore {
+			mounts = c.VolumeMounts
+		}
+	}
 	var names []string
 	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim == nil {
-			continue
-		}
-		if slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) {
+		if v.PersistentVolumeClaim != nil && slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) {
 			names = append(names, v.PersistentVolumeClaim.ClaimName)
 		}
 	}
 	return names
+}
+
+// heldBack says why pods would not follow the template when they are replaced: they would be created
+// without the restore, and refused, again and again.
+func heldBack(kind target.Kind, obj client.Object) string {
+	roll := kind.Rollout(obj)
+	switch {
+	case roll.Paused:
+		return fmt.Sprintf("waiting for %s %q to be resumed: while it is paused its pods do not get the restore init-container", kind, obj.GetName())
+	case roll.Partition > 0:
+		return fmt.Sprintf("waiting for %s %q to have no partition: pods below %d would not get the restore init-container", kind, obj.GetName(), roll.Partition)
+	}
+	return ""
 }
 
 // sharedWith names a living pod, other than those of this restore, that mounts one of the claims.

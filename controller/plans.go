@@ -26,15 +26,6 @@ func (w *World) settings() mutators.Settings {
 // injectionVersion is raised where running pods must get something that new ones have.
 const injectionVersion = 1
 
-// backupPlan makes the plan of a workload from the configurations that target it.
-func (w *World) backupPlan(ctx context.Context, obj client.Object, kind target.Kind) (mutators.Plan, []mutators.Problem, error) {
-	configs, err := w.ConfigsOf(ctx, kind.Ref("", obj.GetName()), obj.GetNamespace())
-	if err != nil {
-		return mutators.Plan{}, nil, err
-	}
-	return w.planOf(ctx, obj, kind, configs)
-}
-
 // planOf makes the plan of a workload from given configurations, stored or only expanded.
 func (w *World) planOf(ctx context.Context, obj client.Object, kind target.Kind, configs []v1beta1.BackupConfiguration) (mutators.Plan, []mutators.Problem, error) {
 	in := mutators.BackupInput{Template: *kind.PodTemplate(obj), ClaimTemplates: claimTemplates(obj), Settings: w.settings()}

@@ -103,16 +103,12 @@ func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v
 // freeStaleClaim removes the claim of work that no Repository knows any more: its Repository was
 // deleted, or the claim was taken and the status could not be written.
 func (r *Repositories) freeStaleClaim(ctx context.Context, repo *v1alpha1.Repository, holder string) (time.Duration, error) {
+	alive, err := r.worksFor(ctx, holder)
+	if err != nil {
+		return 0, err
+	}
 	ns, name, id, ok := splitHolder(holder)
-	if !ok {
-		return time.Minute, nil
-	}
-	live := &v1alpha1.Repository{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, live)
-	if client.IgnoreNotFound(err) != nil {
-		return 0, fmt.Errorf("read claimant: %w", err)
-	}
-	if err == nil && live.Status.Work != nil && live.Status.Work.ID == id {
+	if alive || !ok {
 		return 2 * time.Second, nil
 	}
 	owner := repo.DeepCopy()
@@ -146,13 +142,16 @@ func (r *Repositories) unusable(repo *v1alpha1.Repository, why string) {
 
 // refer lists the objects that use the Repository in its status, and when they last succeeded.
 func refer(repo *v1alpha1.Repository, o *session.Repository) {
-	refs := []api.ObjectReference{}
+	refs := make([]api.ObjectReference, 0, len(o.Users))
 	for _, u := range o.Users {
 		refs = append(refs, api.ObjectReference{APIGroup: api.Group, Kind: v1beta1.KindBackupConfiguration, Namespace: u.Config.Namespace, Name: u.Config.Name})
 	}
 	if !slices.Equal(refs, repo.Status.References) {
 		repo.Status.References = refs
 	}
+	repo.Status.Retentions = slices.DeleteFunc(repo.Status.Retentions, func(r v1alpha1.RetentionStatus) bool {
+		return !slices.ContainsFunc(o.Users, func(u session.User) bool { return u.Invoker == r.Invoker })
+	})
 	for _, u := range o.Users {
 		at := u.Config.Status.LastSuccessTime
 		if at == nil {
@@ -167,8 +166,9 @@ func refer(repo *v1alpha1.Repository, o *session.Repository) {
 	}
 }
 
-// failWork ends the present work with an error before a worker began it.
-func (w *World) failWork(ctx context.Context, repo *v1alpha1.Repository, why string) error {
+// endWork takes the present work away before a worker began it; why is a fault that a person must
+// mend, empty where there is none.
+func (w *World) endWork(ctx context.Context, repo *v1alpha1.Repository, why string) error {
 	return ignoreGone(updateStatus(ctx, w, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
 		if live.Status.Work == nil || repo.Status.Work == nil || live.Status.Work.ID != repo.Status.Work.ID {
 			return false, nil
@@ -179,6 +179,9 @@ func (w *World) failWork(ctx context.Context, repo *v1alpha1.Repository, why str
 			}
 		}
 		live.Status.Work = nil
+		if why == "" {
+			return true, nil
+		}
 		live.Status.Phase = v1alpha1.RepositoryNotReady
 		now := metav1.NewTime(w.Now())
 		live.Status.LastProbeTime = &now
@@ -189,8 +192,7 @@ func (w *World) failWork(ctx context.Context, repo *v1alpha1.Repository, why str
 
 // asProblem returns the text of a fault that a user can mend.
 func asProblem(err error) (string, bool) {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p.Error(), true
 	}
 	return "", false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -67,7 +68,8 @@ func (r *RestoreSessions) openNamespace(ctx context.Context, namespace string) e
 		}
 	}
 	for _, restores := range byTarget {
-		if rs := holder(restores); rs != nil && rs.Status.Hash != "" {
+		// One that is about to close the namespace counts too: the cache may be behind.
+		if holder(restores) != nil {
 			return nil
 		}
 	}
@@ -140,6 +142,9 @@ func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) er
 	if rs.Status.Phase != v1beta1.RestoreSucceeded || rs.Spec.Target == nil || rs.Spec.Target.Ref.Kind != "Deployment" {
 		return nil
 	}
+	if at := rs.Status.CompletionTime; at == nil || r.Now().Sub(at.Time) > touchFor {
+		return nil
+	}
 	obj, _, err := r.Workload(ctx, rs.Spec.Target.Ref, rs.Namespace)
 	if err != nil || obj == nil {
 		return err
@@ -167,6 +172,9 @@ func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) er
 	}
 	return nil
 }
+
+// touchFor is how long after a restore ReplicaSets may still back off.
+const touchFor = 20 * time.Minute
 
 // annotationTouched makes a ReplicaSet try again.
 const annotationTouched = api.Group + "/touched"

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,10 +39,17 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 	}
 	var told *v1beta1.RestoreSession
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
-		if session.RestoreFinished(rs.Status.Phase) {
+		// Of what the task's ID says nothing is believed: work is a pod's that has it.
+		i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.ID == r.ID && a.PodUID == id.PodUID })
+		if session.RestoreFinished(rs.Status.Phase) || i < 0 {
 			return false, nil
 		}
-		session.RecordRestore(&rs.Status, stats, written)
+		a := rs.Status.Assignments[i]
+		if a.Lost != nil && slices.ContainsFunc(rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.Hostname == a.Hostname && b.Lost == nil }) {
+			// Another one restores the host now. The pod must not start meanwhile.
+			return false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
+		}
+		session.RecordRestore(&rs.Status, id.PodUID, stats, written)
 		rs.Status.Progress = progressText(rs.Status.Assignments)
 		told = rs
 		return true, nil

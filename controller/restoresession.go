@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,7 +58,6 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 	now := metav1.NewTime(r.Now())
 	after := a.After
 	if a.Kind == session.KindNone {
-		r.Ended()
 		return ctrl.Result{}, r.afterwards(ctx, o)
 	}
 	start(rs, o)
@@ -67,7 +67,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 	case session.KindFail:
 		failRestore(rs, a, now)
 	case session.KindFailHost:
-		session.RecordRestore(&rs.Status, v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreFailed, Error: a.Message}, nil)
+		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreFailed, Error: a.Message}, nil)
 	case session.KindClose:
 		rs.Status.Reason = a.Message
 		// The hash is in the status before any pod can carry it: hooks and broker know it then.
@@ -89,7 +89,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		}
 	case session.KindAssign:
 		rs.Status.Reason = ""
-		rs.Status.Assignments = append(rs.Status.Assignments, a.Assignments...)
+		assignRestore(rs, a.Assignments)
 	case session.KindLost, session.KindCancel:
 		recordRestoreAssignment(rs, a, now)
 	case session.KindFinish:
@@ -101,8 +101,20 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 		r.tell(rs, a)
+		if session.RestoreFinished(rs.Status.Phase) {
+			r.Ended()
+		}
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// assignRestore gives work to pods; what they lost before is forgotten.
+func assignRestore(rs *v1beta1.RestoreSession, list []v1beta1.Assignment) {
+	st := &rs.Status
+	st.Assignments = slices.DeleteFunc(st.Assignments, func(old v1beta1.Assignment) bool {
+		return slices.ContainsFunc(list, func(a v1beta1.Assignment) bool { return a.PodUID == old.PodUID })
+	})
+	st.Assignments = append(st.Assignments, list...)
 }
 
 // start fills in what is known of a restore from its first moment.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,7 +56,7 @@ func retryName(failed *v1beta1.BackupSession) string {
 	sum := sha256.Sum256([]byte(failed.UID))
 	name := failed.Name
 	if len(name) > 50 {
-		name = name[:50]
+		name = strings.TrimRight(name[:50], "-.")
 	}
 	return name + "-r" + hex.EncodeToString(sum[:4])
 }

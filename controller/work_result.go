@@ -13,7 +13,6 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
-	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
@@ -95,16 +94,20 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 		recordFailure(repo, w, r, now)
 		return
 	}
+	m := r.Maintained
+	if m == nil {
+		m = &protocol.Maintained{}
+	}
+	if w.Operation == v1alpha1.OperationUnlock && len(m.Locks) > 0 && !m.Unlocked {
+		st.Locks = lockHosts(m.Locks) // somebody's: what they keep waiting is tried again as planned
+		return
+	}
 	st.Failures, st.NextAttempt, st.Locks = 0, nil, nil
 	st.Phase = v1alpha1.RepositoryReady
 	set := func(kind string, ok bool, reason, message string) {
 		api.SetCondition(&st.Conditions, condition(kind, ok, reason, message, repo.Generation), now)
 	}
 	set(api.BackendReachable, true, "BackendAnswered", "the backend answered and the keys fit")
-	m := r.Maintained
-	if m == nil {
-		m = &protocol.Maintained{}
-	}
 	switch w.Operation {
 	case v1alpha1.OperationProbe:
 		if m.Exists != nil && *m.Exists {
@@ -129,23 +132,28 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	}
 }
 
+// lockHosts names the hosts of locks, each once.
+func lockHosts(locks []restic.Lock) []string {
+	var hosts []string
+	for _, l := range locks {
+		if len(hosts) < maxSnapshots && !slices.Contains(hosts, l.Hostname) {
+			hosts = append(hosts, l.Hostname)
+		}
+	}
+	return hosts
+}
+
 // recordFailure sets the condition that an operation is about and the time of the next attempt.
 func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, now metav1.Time) {
 	st := &repo.Status
 	st.Failures++
-	backoff := min(time.Hour, time.Duration(1<<min(st.Failures, 10))*5*time.Second)
-	next := metav1.NewTime(now.Add(backoff))
+	next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
 	st.NextAttempt = &next
 	text := shorten(r.Error)
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
 	}
-	if r.Maintained != nil {
-		st.Locks = nil
-		for _, l := range r.Maintained.Locks {
-			st.Locks = append(st.Locks, l.Hostname)
-		}
-	}
+	st.Locks = nil
 	switch r.Reason {
 	case restic.ReasonUnreachable, restic.ReasonAccessDenied, restic.ReasonNoBucket, restic.ReasonWrongPassword:
 		set(api.BackendReachable, string(r.Reason))
@@ -155,6 +163,11 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 		set(api.BackendRepositoryInitialized, "BackendRepositoryNotFound")
 		st.Phase = v1alpha1.RepositoryNotReady
 		return
+	case restic.ReasonLocked:
+		// Whose locks they are is looked at next: those of dead pods are removed.
+		if w.Operation != v1alpha1.OperationUnlock {
+			st.Locks = []string{session.UnknownLock}
+		}
 	default:
 	}
 	switch w.Operation {
@@ -218,127 +231,4 @@ func recordCheck(repo *v1alpha1.Repository, m *protocol.Maintained, now metav1.T
 		}
 	}
 	api.SetCondition(&repo.Status.Conditions, c, now)
-}
-
-// found stores what a search found in the session that asked for it.
-func (g *Agents) found(ctx context.Context, subject string, snapshots []restic.Snapshot) error {
-	kind, key, err := parseSubject(subject)
-	if err != nil {
-		return err
-	}
-	if kind == v1beta1.KindBackupSession {
-		return g.adopt(ctx, key, snapshots)
-	}
-	return g.pinFound(ctx, key, snapshots)
-}
-
-// adopt takes the snapshots that lost agents left behind as their results, where all paths of the
-// host are there.
-func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []restic.Snapshot) error {
-	return ignoreGone(updateStatus(ctx, g.World, key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
-		c := &v1beta1.BackupConfiguration{}
-		if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, c); err != nil {
-			return false, client.IgnoreNotFound(err)
-		}
-		if len(bs.Status.Targets) == 0 || session.Finished(bs.Status.Phase) || c.Spec.Target == nil {
-			return false, nil
-		}
-		spec, _ := c.Spec.Shipped()
-		lost := slices.Clone(bs.Status.Targets[0].Assignments)
-		for _, a := range lost {
-			if a.Lost == nil || a.Searched {
-				continue
-			}
-			if stats, ok := adopted(a, spec.Target.Paths, snapshots, api.TagSession+string(bs.UID)); ok {
-				session.RecordBackup(&bs.Status, stats)
-			}
-		}
-		for i := range bs.Status.Targets[0].Assignments {
-			if a := &bs.Status.Targets[0].Assignments[i]; a.Lost != nil {
-				a.Searched = true
-			}
-		}
-		return true, nil
-	}))
-}
-
-// adopted makes a host's result of the snapshots that carry the session's tag.
-func adopted(a v1beta1.Assignment, paths []string, snapshots []restic.Snapshot, tag string) (v1beta1.HostBackupStats, bool) {
-	s := v1beta1.HostBackupStats{Hostname: a.Hostname, Phase: v1beta1.HostBackupSucceeded, Adopted: true, Pod: a.Pod}
-	var took float64
-	for _, p := range paths {
-		i := slices.IndexFunc(snapshots, func(x restic.Snapshot) bool {
-			return x.Hostname == a.Hostname && x.HasPath(p) && x.HasTag(tag)
-		})
-		if i < 0 {
-			return s, false
-		}
-		b := protocol.PathBackup{Path: p, Summary: restic.BackupSummary{SnapshotID: snapshots[i].ID}}
-		if m := snapshots[i].Summary; m != nil {
-			b.Summary.FilesNew, b.Summary.FilesChanged, b.Summary.FilesUnmodified = m.FilesNew, m.FilesChanged, m.FilesUnmodified
-			b.Summary.TotalFilesProcessed, b.Summary.TotalBytesProcessed = m.TotalFilesProcessed, m.TotalBytesProcessed
-			b.Summary.DataAdded, b.Summary.DataAddedPacked = m.DataAdded, m.DataAddedPacked
-			b.Summary.TotalDuration = m.BackupEnd.Sub(m.BackupStart).Seconds()
-			took += b.Summary.TotalDuration
-		}
-		s.Snapshots = append(s.Snapshots, snapshotStats(b))
-	}
-	s.Duration = (time.Duration(took * float64(time.Second))).Round(time.Millisecond).String()
-	return s, len(paths) > 0
-}
-
-// pinFound fixes the snapshots of a restore in its status, or the reason why it cannot be done.
-func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, snapshots []restic.Snapshot) error {
-	found := make([]session.Found, 0, len(snapshots))
-	for _, s := range snapshots {
-		found = append(found, session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time})
-	}
-	return ignoreGone(updateStatus(ctx, g.World, key, &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
-		if api.FindCondition(rs.Status.Conditions, api.SnapshotsPinned) != nil || session.RestoreFinished(rs.Status.Phase) {
-			return false, nil
-		}
-		spec, _ := rs.Spec.Shipped()
-		hosts, err := g.restoreHosts(ctx, rs)
-		if err != nil {
-			return false, err
-		}
-		now := metav1.NewTime(g.Now())
-		pins, err := session.Pin(spec.Target.Rules, hosts, found)
-		c := condition(api.SnapshotsPinned, err == nil, "SnapshotsChosen", fmt.Sprintf("%d snapshots are chosen for %d hosts", len(pins), len(hosts)), rs.Generation)
-		if err != nil {
-			c.Reason, c.Message = "SnapshotNotFound", shorten(err.Error())
-		}
-		rs.Status.Pinned = pins
-		api.SetCondition(&rs.Status.Conditions, c, now)
-		return true, nil
-	}))
-}
-
-// noteRetention says in the session that its retention policy was applied.
-func (g *Agents) noteRetention(ctx context.Context, w v1alpha1.RepositoryWork, r protocol.Result) {
-	_, key, err := parseSubject(w.Subject)
-	if err != nil {
-		return
-	}
-	list, err := g.SessionsOf(ctx, key.Namespace, key.Name)
-	if err != nil {
-		return
-	}
-	for i := range list {
-		if string(list[i].UID) != w.SubjectUID {
-			continue
-		}
-		err := updateStatus(ctx, g.World, client.ObjectKeyFromObject(&list[i]), &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
-			c := condition(api.RetentionPolicyApplied, r.Error == "", "SuccessfullyAppliedRetentionPolicy", "the retention policy was applied", bs.Generation)
-			if r.Error != "" {
-				c.Reason, c.Message = "FailedToApplyRetentionPolicy", shorten(r.Error)
-			} else if r.Maintained != nil {
-				c.Message = fmt.Sprintf("the retention policy was applied: %d snapshots removed", r.Maintained.Removed)
-			}
-			return api.SetCondition(&bs.Status.Conditions, c, metav1.NewTime(g.Now())), nil
-		})
-		if ignoreGone(err) != nil {
-			g.Log.Warn("session was not told of its retention", "session", list[i].Namespace+"/"+list[i].Name, "err", err)
-		}
-	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,51 +26,6 @@ type Workloads struct {
 	Rollouts *Rollouts
 }
 
-// Rollouts counts the workloads that are rolled out because of us.
-type Rollouts struct {
-	mu        sync.Mutex
-	now       map[string]bool
-	withdrawn map[string]string // what was taken back, by workload
-}
-
-// withdraw remembers that a plan was taken back from a workload; it is not tried again by this
-// process unless the plan or the image changes.
-func (r *Rollouts) withdraw(key, plan string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.withdrawn == nil {
-		r.withdrawn = map[string]string{}
-	}
-	r.withdrawn[key] = plan
-	delete(r.now, key)
-}
-
-func (r *Rollouts) isWithdrawn(key, plan string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.withdrawn[key] == plan
-}
-
-// begin counts a workload, unless limit are under way already.
-func (r *Rollouts) begin(key string, limit int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.now == nil {
-		r.now = map[string]bool{}
-	}
-	if !r.now[key] && len(r.now) >= limit {
-		return false
-	}
-	r.now[key] = true
-	return true
-}
-
-func (r *Rollouts) end(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.now, key)
-}
-
 // Reconcile brings one workload up to date.
 func (r *Workloads) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	obj, ok := r.Kind.New().(client.Object)
@@ -84,7 +37,7 @@ func (r *Workloads) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		if !apierrors.IsNotFound(err) {
 			return ctrl.Result{}, fmt.Errorf("read %s: %w", r.Kind, err)
 		}
-		r.Rollouts.end(key)
+		r.Rollouts.forget(key)
 		return ctrl.Result{}, r.collect(ctx, req.Namespace, req.Name, nil)
 	}
 	if obj.GetDeletionTimestamp() != nil {
@@ -145,7 +98,7 @@ func (r *Workloads) inject(ctx context.Context, obj client.Object, configs []v1b
 	if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
 		return verdict{reason: "SidecarInjectionFailed", message: why, after: time.Minute}, err
 	}
-	if !r.Rollouts.begin(key, r.MaxRollouts) {
+	if !r.Rollouts.begin(key, r.MaxRollouts, r.Now()) {
 		return verdict{
 			reason: "WaitingForOtherRollouts", after: 5 * time.Second,
 			message: fmt.Sprintf("%d other workloads are being rolled out to get their sidecars", r.MaxRollouts),
@@ -231,7 +184,7 @@ func (r *Workloads) repair(ctx context.Context, obj client.Object, plan mutators
 		return verdict{ok: have > 0, reason: "WaitingForPods", message: message + "; the others get it when they are replaced: the workload is paused, OnDelete or partitioned"}, nil
 	}
 	if missed != nil {
-		return r.evict(ctx, obj, missed, plan, message)
+		return r.evict(ctx, obj, missed, plan, key, message)
 	}
 	return verdict{ok: have > 0, reason: "RollingOut", message: message, after: 5 * time.Second}, nil
 }
@@ -261,27 +214,6 @@ func (r *Workloads) withdraw(ctx context.Context, obj client.Object, why string)
 	}
 	r.event(obj, corev1.EventTypeWarning, "Sidecar Injection Failed", "the rollout with the sidecar was withdrawn: "+why)
 	return verdict{reason: "SidecarInjectionWithdrawn", message: why, after: 10 * time.Minute}, nil
-}
-
-// evict replaces a pod that was created while nobody could complete it. Disruption budgets hold.
-func (r *Workloads) evict(ctx context.Context, obj client.Object, pod *corev1.Pod, plan mutators.Plan, message string) (verdict, error) {
-	for _, v := range pod.Spec.Volumes {
-		if v.EmptyDir != nil && slices.ContainsFunc(plan.Container().VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) && !strings.HasPrefix(v.Name, "stash-") {
-			return verdict{reason: "WaitingForPods", message: message + fmt.Sprintf("; pod %q is not replaced, since its emptyDir %q would be lost", pod.Name, v.Name)}, nil
-		}
-	}
-	if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
-		return verdict{reason: "SidecarInjectionFailed", message: message + "; " + why, after: time.Minute}, err
-	}
-	uid := pod.UID
-	err := r.SubResource("eviction").Create(ctx, pod, evictionOf(pod, uid))
-	if err != nil && !apierrors.IsTooManyRequests(err) && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return verdict{}, fmt.Errorf("evict pod: %w", err)
-	}
-	if err == nil {
-		r.event(obj, corev1.EventTypeNormal, "Pod Replaced", fmt.Sprintf("pod %s was created while Stash could not complete it; it is replaced", pod.Name))
-	}
-	return verdict{reason: "ReplacingPods", message: message + fmt.Sprintf("; pod %q is being replaced", pod.Name), after: 5 * time.Second}, nil
 }
 
 // report writes the verdict into the configurations of the workload.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,11 @@ type World struct {
 func (w *World) Lead() { w.leading.Store(w.Now().UnixNano()) }
 
 // Leading is when this process began to lead: silence before it proves nothing.
-func (w *World) Leading() time.Time { return time.Unix(0, w.leading.Load()) }
+// Controllers run before the process is told that it leads; the first that asks tells it.
+func (w *World) Leading() time.Time {
+	w.leading.CompareAndSwap(0, w.Now().UnixNano())
+	return time.Unix(0, w.leading.Load())
+}
 
 // Workload reads a target from the cache; nil when it does not exist. Errors of the reference are
 // those of target.Find.
@@ -156,8 +161,14 @@ func (w *World) secretData(ctx context.Context, namespace, name string) (map[str
 	return s.Data, nil
 }
 
+// maxNote bounds the note of an event: the API server refuses one of more than 1 KiB.
+const maxNote = 1000
+
 // event says something about an object where a person looks for it.
 func (w *World) event(obj client.Object, kind, reason, note string) {
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "") + "…"
+	}
 	w.Events.Eventf(obj, nil, kind, reason, "Stash", "%s", note)
 }
 

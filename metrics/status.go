@@ -2,11 +2,13 @@ package metrics
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
@@ -55,9 +57,8 @@ func (s *Status) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range o.Backups {
 		b := &o.Backups[i]
-		object := []string{b.Namespace, b.Name}
-		s.declared.sessionCreated.send(ch, float64(b.CreationTimestamp.Unix()), object)
-		s.declared.sessionInfo.send(ch, 1, append(object, string(b.Status.Phase)))
+		s.declared.sessionCreated.send(ch, float64(b.CreationTimestamp.Unix()), []string{b.Namespace, b.Name})
+		s.declared.sessionInfo.send(ch, 1, []string{b.Namespace, b.Name, string(b.Status.Phase)})
 	}
 	for i := range o.Restores {
 		s.restore(ch, &o.Restores[i])
@@ -78,7 +79,11 @@ func (s *Status) configuration(ch chan<- prometheus.Metric, c *v1beta1.BackupCon
 		ref = c.Spec.Target.Ref
 	}
 	d.configInfo.send(ch, 1, append(object, c.Spec.Driver, c.Spec.Repository.Name, c.Spec.Schedule, ref.APIVersion, ref.Kind, ref.Name))
-	for _, cond := range c.Status.Conditions {
+	for i, cond := range c.Status.Conditions {
+		// One metric twice makes the whole scrape fail, and anybody may have written the status.
+		if slices.ContainsFunc(c.Status.Conditions[:i], func(o api.Condition) bool { return o.Type == cond.Type }) {
+			continue
+		}
 		d.configConditions.send(ch, 1, append(object, cond.Type, string(cond.Status)))
 	}
 	last := c.Status.LastSession
@@ -86,7 +91,7 @@ func (s *Status) configuration(ch chan<- prometheus.Metric, c *v1beta1.BackupCon
 		return
 	}
 	session := []string{v1beta1.KindBackupConfiguration, c.Name, c.Namespace, driver(c.Spec.Driver), c.Spec.Repository.Name}
-	target := append(session[:len(session):len(session)], ref.Kind, group(ref.APIVersion), ref.Name)
+	target := append(slices.Clip(session), ref.Kind, group(ref.APIVersion), ref.Name)
 	ok := truth(last.Phase == v1beta1.BackupSessionSucceeded)
 	d.sessionSuccess.send(ch, ok, session)
 	d.sessionDuration.send(ch, seconds(last.Duration), session)
@@ -97,8 +102,11 @@ func (s *Status) configuration(ch chan<- prometheus.Metric, c *v1beta1.BackupCon
 		d.lastSuccess.send(ch, float64(t.Unix()), session)
 		d.targetLastSuccess.send(ch, float64(t.Unix()), target)
 	}
-	for _, h := range c.Status.Hosts {
-		s.host(ch, h, append(target[:len(target):len(target)], h.Hostname))
+	for i, h := range c.Status.Hosts {
+		if slices.ContainsFunc(c.Status.Hosts[:i], func(o v1beta1.HostResult) bool { return o.Hostname == h.Hostname }) {
+			continue
+		}
+		s.host(ch, h, append(slices.Clip(target), h.Hostname))
 	}
 }
 
@@ -126,15 +134,14 @@ func (s *Status) host(ch chan<- prometheus.Metric, h v1beta1.HostResult, labels 
 
 func (s *Status) restore(ch chan<- prometheus.Metric, r *v1beta1.RestoreSession) {
 	d := s.declared
-	object := []string{r.Namespace, r.Name}
-	d.restoreCreated.send(ch, float64(r.CreationTimestamp.Unix()), object)
-	d.restoreInfo.send(ch, 1, append(object, string(r.Status.Phase)))
+	d.restoreCreated.send(ch, float64(r.CreationTimestamp.Unix()), []string{r.Namespace, r.Name})
+	d.restoreInfo.send(ch, 1, []string{r.Namespace, r.Name, string(r.Status.Phase)})
 	if r.Status.Phase != v1beta1.RestoreSucceeded && r.Status.Phase != v1beta1.RestoreFailed || r.Spec.Target == nil {
 		return
 	}
 	ref := r.Spec.Target.Ref
 	session := []string{v1beta1.KindRestoreSession, r.Name, r.Namespace, driver(r.Spec.Driver), r.Spec.Repository.Name}
-	target := append(session[:len(session):len(session)], ref.Kind, group(ref.APIVersion), ref.Name)
+	target := append(slices.Clip(session), ref.Kind, group(ref.APIVersion), ref.Name)
 	ok := truth(r.Status.Phase == v1beta1.RestoreSucceeded)
 	d.restoreSuccess.send(ch, ok, session)
 	d.restoreDuration.send(ch, seconds(r.Status.SessionDuration), session)
@@ -143,8 +150,11 @@ func (s *Status) restore(ch chan<- prometheus.Metric, r *v1beta1.RestoreSession)
 	if n := r.Status.TotalHosts; n != nil {
 		d.restoreHosts.send(ch, float64(*n), target)
 	}
-	for _, h := range r.Status.Stats {
-		labels := append(target[:len(target):len(target)], h.Hostname)
+	for i, h := range r.Status.Stats {
+		if slices.ContainsFunc(r.Status.Stats[:i], func(o v1beta1.HostRestoreStats) bool { return o.Hostname == h.Hostname }) {
+			continue
+		}
+		labels := append(slices.Clip(target), h.Hostname)
 		d.restoreHostSuccess.send(ch, truth(h.Phase == v1beta1.HostRestoreSucceeded), labels)
 		d.restoreHostDuration.send(ch, seconds(h.Duration), labels)
 	}

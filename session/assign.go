@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,18 +15,18 @@ func (o *Backup) hostNames() []string {
 	t := o.target()
 	var names []string
 	add := func(n string) {
-		for _, x := range names {
-			if x == n {
-				return
-			}
+		if !slices.Contains(names, n) {
+			names = append(names, n)
 		}
-		names = append(names, n)
 	}
 	for _, s := range t.Stats {
 		add(s.Hostname)
 	}
 	for _, a := range t.Assignments {
 		add(a.Hostname)
+	}
+	for _, r := range t.Released {
+		add(r.Hostname)
 	}
 	for _, h := range o.Hosts {
 		if t.TotalHosts != nil && len(names) >= int(*t.TotalHosts) {
@@ -44,15 +45,15 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 		if o.stat(name) != nil || o.assignment(name) != nil {
 			continue
 		}
-		p, why := pick(o.host(name))
+		attempt := o.attempts(name) + 1
+		p, why := pick(o.host(name), attempt)
 		if p == nil {
-			if now.After(later(o.Session.CreationTimestamp.Time, o.LeaderSince).Add(o.Limits.Pods)) {
+			if now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Pods)) {
 				return FailHost(name, why), true
 			}
 			missing = why
 			continue
 		}
-		attempt := o.attempts(name) + 1
 		list = append(list, v1beta1.Assignment{
 			ID:       fmt.Sprintf("%s/%s/%d", o.Session.UID, name, attempt),
 			Hostname: name, Pod: p.Name, PodUID: p.UID, Node: p.Node,
@@ -68,8 +69,8 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 	return Action{}, false
 }
 
-// attempts counts how often a host was given away before; a released assignment leaves its number
-// in the session's record of the host.
+// attempts counts how often a host was given away before: the session's record of hosts without a
+// pod has it.
 func (o *Backup) attempts(host string) int32 {
 	for _, r := range o.target().Released {
 		if r.Hostname == host {
@@ -79,20 +80,19 @@ func (o *Backup) attempts(host string) int32 {
 	return 0
 }
 
-// pick chooses the pod of a host: a ready one with a running agent, else one whose agent runs.
-func pick(h Host) (*Pod, string) {
-	var best *Pod
-	for i := range h.Pods {
-		p := &h.Pods[i]
-		if p.Dead || !p.Agent {
-			continue
-		}
-		if best == nil || p.Ready && !best.Ready {
-			best = p
+// pick chooses the pod of a host: a ready one with a running agent, else one whose agent runs. Each
+// further attempt takes the next: the first choice may be a pod whose agent reaches nobody.
+func pick(h Host, attempt int32) (*Pod, string) {
+	var able []*Pod
+	for _, ready := range []bool{true, false} {
+		for i := range h.Pods {
+			if p := &h.Pods[i]; !p.Dead && p.Agent && p.Ready == ready {
+				able = append(able, p)
+			}
 		}
 	}
-	if best != nil {
-		return best, ""
+	if len(able) > 0 {
+		return able[int(max(0, attempt-1))%len(able)], ""
 	}
 	for _, p := range h.Pods {
 		if !p.Dead && !p.Injected {

@@ -29,11 +29,11 @@ func deadline(o *Backup, now time.Time) (Action, bool) {
 			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: message}, true
 		}
 		// A lost agent may have finished in time: its result is looked for before it is failed.
-		if a.Lost != nil && !a.Searched && now.Before(end.Add(o.Limits.Search)) {
+		if a.Lost != nil && !a.Searched && now.Before(o.since(later(end, a.Lost.Time)).Add(o.Limits.Search)) {
 			return Wait("looking for the result of a lost agent in the repository", 5*time.Second), true
 		}
-		if a.Lost == nil && now.Before(end.Add(o.Limits.DeadlineGrace)) {
-			return Wait("waiting for agents to stop", end.Add(o.Limits.DeadlineGrace).Sub(now)), true
+		if left := o.since(end).Add(o.Limits.DeadlineGrace).Sub(now); a.Lost == nil && left > 0 {
+			return Wait("waiting for agents to stop", left), true
 		}
 		if a.Lost == nil {
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: message}, true

@@ -21,12 +21,23 @@ func lost(o *Backup, now time.Time) (Action, bool) {
 			continue
 		}
 		if why := o.whyLost(a, now); why != "" {
-			if a.Acknowledged == nil && o.otherPod(a) {
+			if a.Acknowledged == nil && a.Attempt < o.Limits.Attempts && o.otherPod(a) {
 				return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: why}, true
 			}
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: why}, true
 		}
-		if p := a.Progress; p != nil && !a.Cancelled && now.Sub(later(p.Time.Time, o.LeaderSince)) > o.Limits.Progress {
+		p := a.Progress
+		if p == nil {
+			continue
+		}
+		still := now.Sub(o.since(p.Time.Time))
+		if a.Cancelled && still > o.Limits.Progress+o.Limits.Heartbeat {
+			return Action{
+				Kind: KindLost, Assignment: a.ID, Host: a.Hostname,
+				Message: fmt.Sprintf("the agent in pod %q lives but cannot stop restic", a.Pod),
+			}, true
+		}
+		if !a.Cancelled && still > o.Limits.Progress {
 			return Action{
 				Kind: KindCancel, Assignment: a.ID, Host: a.Hostname,
 				Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress),
@@ -39,13 +50,14 @@ func lost(o *Backup, now time.Time) (Action, bool) {
 // searched decides what follows on the search for a lost result that found nothing; a found one
 // shows as the host's result.
 func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
-	if !a.Searched && now.Sub(a.Lost.Time) < o.Limits.Search {
+	lost := now.Sub(o.since(a.Lost.Time))
+	if !a.Searched && lost < o.Limits.Search {
 		return Action{}, false
 	}
 	if a.Attempt < o.Limits.Attempts && o.otherPod(a) && !a.Cancelled {
 		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: "trying another pod"}, true
 	}
-	if !a.Cancelled && a.Attempt < o.Limits.Attempts && now.Sub(a.Lost.Time) < o.Limits.Pods {
+	if !a.Cancelled && a.Attempt < o.Limits.Attempts && lost < o.Limits.Pods {
 		return Action{}, false // a replacement may still come up
 	}
 	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and left no complete snapshot", a.Pod, a.Node)), true
@@ -56,9 +68,9 @@ func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
 	switch {
 	case !known || p.Dead:
 		return fmt.Sprintf("pod %q has ended", a.Pod)
-	case a.Acknowledged == nil && now.Sub(later(a.StartTime.Time, o.LeaderSince)) > o.Limits.Accept:
+	case a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept:
 		return fmt.Sprintf("the agent in pod %q never took the work: it is not connected to Stash", a.Pod)
-	case a.Acknowledged != nil && now.Sub(later(seen(a), o.LeaderSince)) > o.Limits.Heartbeat:
+	case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
 		return fmt.Sprintf("the agent in pod %q on node %q was not heard of for %s", a.Pod, a.Node, o.Limits.Heartbeat)
 	}
 	return ""

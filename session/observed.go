@@ -70,7 +70,16 @@ func (o *Backup) target() v1beta1.BackupTargetStatus {
 	return o.Session.Status.Targets[0]
 }
 
-// hosts returns the names of the hosts to back up: those decided when the session began to run.
+// begun tells whether the hosts of the session are decided: from then on it is carried to its end.
+func (o *Backup) begun() bool {
+	t := o.target()
+	return t.TotalHosts != nil || len(t.Assignments) > 0 || len(t.Stats) > 0
+}
+
+// since is when something counts from: nobody acted on it before this process began to observe.
+func (o *Backup) since(t time.Time) time.Time { return later(t, o.LeaderSince) }
+
+// stat returns the result of a host, or nil.
 func (o *Backup) stat(host string) *v1beta1.HostBackupStats {
 	t := o.target()
 	for i := range t.Stats {

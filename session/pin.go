@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -164,10 +165,7 @@ func hostsOf(found []Found) string {
 }
 
 func pathsOf(newest map[string]Found, found []Found) string {
-	var paths []string
-	for p := range newest {
-		paths = append(paths, p)
-	}
+	paths := slices.Collect(maps.Keys(newest))
 	if len(paths) == 0 {
 		return hostsOf(found)
 	}

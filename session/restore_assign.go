@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,21 +13,24 @@ import (
 // assignRestore gives each waiting init-container its host, but never while another living pod
 // mounts the same volumes, and never for a volume that was restored before.
 func assignRestore(o *Restore, now time.Time) (Action, bool) {
+	var wait string
 	for _, h := range o.Hosts {
+		if s := o.stat(h.Name); s != nil && s.Phase == v1beta1.HostRestoreFailed {
+			continue // the session fails when the others are done
+		}
 		for _, p := range h.Pods {
-			if p.Dead || !p.Agent || o.assigned(p.UID) != nil {
+			// One whose volumes are restored is let pass by the broker.
+			if p.Dead || !p.Agent || o.assigned(p.UID) || o.restoredTo(p) {
 				continue
-			}
-			if o.restoredTo(p) {
-				continue // the broker lets it pass
 			}
 			if !o.pinned(h.Name) {
 				return FailHost(h.Name, fmt.Sprintf("no snapshot was chosen for host %q when the restore began: it did not exist then", h.Name)), true
 			}
 			if p.Shared != "" {
-				return Wait(fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared), 2*time.Second), true
+				wait = fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared)
+				continue
 			}
-			if other := o.writing(p); other != "" {
+			if o.writing(p) {
 				continue
 			}
 			attempt := o.attempt(h.Name)
@@ -37,25 +41,25 @@ func assignRestore(o *Restore, now time.Time) (Action, bool) {
 			}}}, true
 		}
 	}
+	if wait != "" {
+		return Wait(wait, 2*time.Second), true
+	}
 	return Action{}, false
 }
 
-// writing names the pod that is restoring a volume that p mounts too.
-func (o *Restore) writing(p Pod) string {
+// writing tells whether another pod is restoring a volume that p mounts too.
+func (o *Restore) writing(p Pod) bool {
 	for _, a := range o.Session.Status.Assignments {
 		if a.Lost != nil || a.PodUID == p.UID {
 			continue
 		}
-		other := o.Pods[a.PodUID]
-		for _, c := range other.Claims {
-			for _, d := range p.Claims {
-				if c == d {
-					return a.Pod
-				}
+		for _, c := range o.Pods[a.PodUID].Claims {
+			if slices.Contains(p.Claims, c) {
+				return true
 			}
 		}
 	}
-	return ""
+	return false
 }
 
 func (o *Restore) attempt(host string) int32 {
@@ -77,9 +81,9 @@ func (o *Restore) pinned(host string) bool {
 	return false
 }
 
-// restoreLost takes the work from agents that are gone. A restore is repeatable, so another pod may
-// begin anew once the old one cannot write any more: that is when its pod is dead, not when it is
-// silent.
+// restoreLost takes the work from agents that are gone. A restore is repeatable, so another one may
+// begin anew once the old one cannot write any more: that is when its pod is dead or its container
+// has ended, not when it is silent or was never heard of.
 func restoreLost(o *Restore, now time.Time) (Action, bool) {
 	for _, a := range o.Session.Status.Assignments {
 		if a.Lost != nil {
@@ -89,14 +93,11 @@ func restoreLost(o *Restore, now time.Time) (Action, bool) {
 		if !known || p.Dead {
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("pod %q ended in the middle of the restore", a.Pod)}, true
 		}
-		if a.Acknowledged == nil && now.Sub(later(a.StartTime.Time, o.LeaderSince)) > o.Limits.Accept {
-			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q never took the work", a.Pod)}, true
+		silent := now.Sub(o.since(seen(a)))
+		if silent > o.Limits.Heartbeat && !p.Agent {
+			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q does not run and was not heard of for %s", a.Pod, o.Limits.Heartbeat)}, true
 		}
-		silent := now.Sub(later(seen(a), o.LeaderSince))
-		if a.Acknowledged != nil && silent > o.Limits.Heartbeat && !p.Agent {
-			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q was not heard of for %s", a.Pod, o.Limits.Heartbeat)}, true
-		}
-		if a.Progress != nil && !a.Cancelled && now.Sub(later(a.Progress.Time.Time, o.LeaderSince)) > o.Limits.Progress && silent < o.Limits.Heartbeat {
+		if a.Progress != nil && !a.Cancelled && now.Sub(o.since(a.Progress.Time.Time)) > o.Limits.Progress && silent < o.Limits.Heartbeat {
 			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress)}, true
 		}
 	}

@@ -33,10 +33,12 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 	return true
 }
 
-// RecordRestore stores the result of a host and what was written to, and takes the assignment away.
-func RecordRestore(st *v1beta1.RestoreSessionStatus, s v1beta1.HostRestoreStats, written *v1beta1.RestoredHost) {
+// RecordRestore stores the result of a host and what was written to, and takes the assignment away
+// from the pod that tells it: other pods of the host may have volumes of their own. An empty pod
+// stands for all.
+func RecordRestore(st *v1beta1.RestoreSessionStatus, podUID string, s v1beta1.HostRestoreStats, written *v1beta1.RestoredHost) {
 	st.Assignments = slices.DeleteFunc(st.Assignments, func(a v1beta1.Assignment) bool {
-		return a.Hostname == s.Hostname && (written == nil || a.PodUID == written.PodUID)
+		return a.Hostname == s.Hostname && (podUID == "" || a.PodUID == podUID)
 	})
 	if written != nil && !slices.ContainsFunc(st.Restored, func(r v1beta1.RestoredHost) bool { return r.PodUID == written.PodUID }) {
 		st.Restored = append(st.Restored, *written)
@@ -64,7 +66,30 @@ func TrackHosts(st *v1beta1.BackupConfigurationStatus, session *v1beta1.BackupSe
 			trackHost(&st.Hosts[i], s, session)
 		}
 	}
+	st.Hosts = bounded(st.Hosts, session)
 	slices.SortFunc(st.Hosts, func(a, b v1beta1.HostResult) int { return compareHosts(a.Hostname, b.Hostname) })
+}
+
+// maxHosts bounds the record of hosts that are gone: a DaemonSet's are named after nodes, which come
+// and go where clusters are scaled, and an object has a limit.
+const maxHosts = 500
+
+// bounded forgets the hosts that were backed up longest ago, but none of the session. Retention does
+// not touch snapshots of a host that is forgotten.
+func bounded(hosts []v1beta1.HostResult, session *v1beta1.BackupSession) []v1beta1.HostResult {
+	for len(hosts) > maxHosts {
+		oldest := -1
+		for i, h := range hosts {
+			if h.Session != session.Name && (oldest < 0 || h.Time.Before(&hosts[oldest].Time)) {
+				oldest = i
+			}
+		}
+		if oldest < 0 {
+			break
+		}
+		hosts = slices.Delete(hosts, oldest, oldest+1)
+	}
+	return hosts
 }
 
 func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta1.BackupSession) {

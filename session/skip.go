@@ -11,8 +11,8 @@ const (
 )
 
 // skip decides whether a session that has not begun shall begin. One that runs is never skipped.
-func skip(o *Backup, now time.Time) (Action, bool) {
-	if len(o.target().Assignments) > 0 || len(o.target().Stats) > 0 {
+func skip(o *Backup, _ time.Time) (Action, bool) {
+	if o.begun() {
 		return Action{}, false
 	}
 	switch {

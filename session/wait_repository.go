@@ -9,7 +9,7 @@ import (
 // repository holds a session back until its repository exists in the backend, and while exclusive
 // work is done there.
 func repository(o *Backup, now time.Time) (Action, bool) {
-	if len(o.target().Assignments) > 0 || len(o.target().Stats) > 0 {
+	if o.begun() {
 		return Action{}, false
 	}
 	if o.Repository == nil {
@@ -23,7 +23,7 @@ func repository(o *Backup, now time.Time) (Action, bool) {
 			why = c.Message
 		}
 		name := "Repository \"" + o.Repository.Namespace + "/" + o.Repository.Name + "\""
-		if now.After(o.Session.CreationTimestamp.Add(o.Limits.Repository)) {
+		if now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository)) {
 			return Fail("FailedToInitializeBackendRepository", name+" cannot be used: "+why), true
 		}
 		return Wait("waiting for "+name+": "+why, 5*time.Second), true

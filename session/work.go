@@ -115,7 +115,8 @@ func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkActi
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q ended in the middle of %s", w.Pod, w.Operation)}
 	}
 	since := now.Sub(later(w.StartTime.Time, o.LeaderSince))
-	if !o.WorkerPod.Agent && since > o.Limits.Heartbeat && w.Operation != v1alpha1.OperationInit {
+	// A pod on a node without power runs as far as its status says, but is not ready.
+	if (!o.WorkerPod.Agent || !o.WorkerPod.Ready) && since > o.Limits.Heartbeat && w.Operation != v1alpha1.OperationInit {
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q does not run", w.Pod)}
 	}
 	if since > workLimit {
@@ -127,12 +128,15 @@ func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkActi
 // want returns the operation that is due, whatever stands in its way.
 func (o *Repository) want(now time.Time) WorkAction {
 	st := o.Repository.Status
-	demanded := st.LastProbeTime == nil || o.Demanded.After(st.LastProbeTime.Time)
-	if st.NextAttempt != nil && now.Before(st.NextAttempt.Time) && !demanded {
-		return WorkAction{Message: "waiting before the next attempt", After: st.NextAttempt.Sub(now)}
-	}
 	if o.probeDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationProbe}
+	}
+	// What kept the last operation waiting is looked at before it is waited for.
+	if slices.Contains(st.Locks, UnknownLock) {
+		return WorkAction{Operation: v1alpha1.OperationUnlock}
+	}
+	if left := o.pause(now); left > 0 {
+		return WorkAction{Message: "waiting before the next attempt", After: left}
 	}
 	if !api.IsTrue(st.Conditions, api.BackendReachable) {
 		return WorkAction{After: probeInterval}
@@ -156,12 +160,38 @@ func (o *Repository) want(now time.Time) WorkAction {
 	return o.upkeep(now)
 }
 
+// UnknownLock stands, in a Repository's status, for locks that were met and not looked at yet.
+const UnknownLock = "?"
+
+// Backoff is the pause after so many failures in a row.
+func Backoff(failures int32) time.Duration {
+	return min(time.Hour, time.Duration(1<<min(max(failures, 0), 10))*5*time.Second)
+}
+
+// searchPause is the longest pause while a session waits for something to be found.
+const searchPause = 30 * time.Second
+
+// pause is how long nothing is tried after a failure. Who waits for a search has a limit: the
+// failures of other operations must not use it up.
+func (o *Repository) pause(now time.Time) time.Duration {
+	next := o.Repository.Status.NextAttempt
+	if next == nil {
+		return 0
+	}
+	at := next.Time
+	if backoff := Backoff(o.Repository.Status.Failures); len(o.Searches) > 0 && backoff > searchPause {
+		at = at.Add(searchPause - backoff)
+	}
+	return at.Sub(now)
+}
+
 // upkeep is what is done now and then.
 func (o *Repository) upkeep(now time.Time) WorkAction {
 	st := o.Repository.Status
 	if st.LastListTime == nil || now.Sub(st.LastListTime.Time) > listInterval || st.LastBackupTime != nil && st.LastBackupTime.After(st.LastListTime.Time) {
 		return WorkAction{Operation: v1alpha1.OperationList}
 	}
+	after := st.LastListTime.Add(listInterval).Sub(now)
 	if st.SnapshotCount > 0 && len(o.Users) > 0 {
 		last := o.Repository.CreationTimestamp.Time
 		if st.LastCheckTime != nil {
@@ -170,8 +200,9 @@ func (o *Repository) upkeep(now time.Time) WorkAction {
 		if now.Sub(last) > checkInterval {
 			return WorkAction{Operation: v1alpha1.OperationCheck}
 		}
+		after = min(after, last.Add(checkInterval).Sub(now))
 	}
-	return WorkAction{After: time.Hour}
+	return WorkAction{After: max(after, time.Minute)}
 }
 
 func (o *Repository) probeDue(now time.Time) bool {
@@ -179,13 +210,18 @@ func (o *Repository) probeDue(now time.Time) bool {
 	if st.LastProbeTime == nil || st.ObservedGeneration != o.Repository.Generation {
 		return true
 	}
-	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendReachable) {
+	reachable := api.IsTrue(st.Conditions, api.BackendReachable)
+	if o.Demanded.After(st.LastProbeTime.Time) && !reachable {
+		return true
+	}
+	// Somebody still waits for a backend that failed: it is asked again, more and more seldom.
+	if !o.Demanded.IsZero() && !reachable && st.NextAttempt != nil && !now.Before(st.NextAttempt.Time) {
 		return true
 	}
 	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && len(o.Users) == 0 {
 		return true
 	}
-	return now.Sub(st.LastProbeTime.Time) > probeInterval && !api.IsTrue(st.Conditions, api.BackendReachable)
+	return now.Sub(st.LastProbeTime.Time) > probeInterval && !reachable
 }
 
 // retentionDue returns the configuration whose newest successful session retention did not see.

@@ -158,6 +158,9 @@ type Maintain struct {
 	Queries   []Query   `json:"queries,omitempty"`
 	// DeadHosts are names of pods of ours that are known dead: restic's locks carry them as hostname.
 	DeadHosts []string `json:"deadHosts,omitempty"`
+	// DeadBefore are the names of living ones: locks that were last refreshed before the time are of
+	// a dead pod that had the name, or of a killed restic.
+	DeadBefore map[string]time.Time `json:"deadBefore,omitempty"`
 }
 
 // Forget is a retention policy and what it is applied to.

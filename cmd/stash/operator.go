@@ -191,8 +191,12 @@ func (a *assembly) assemble(ctx context.Context) error {
 		return fmt.Errorf("add indexes: %w", err)
 	}
 	agents := controller.NewAgents(a.world)
+	reviewer, err := reviewClient(a.mgr.GetConfig(), a.mgr.GetScheme())
+	if err != nil {
+		return err
+	}
 	a.broker = &broker.Server{
-		Identify: &broker.Authenticator{Client: a.direct, Reader: a.direct, AgentCommand: controller.AgentCommand},
+		Identify: &broker.Authenticator{Client: reviewer, Reader: reviewer, AgentCommand: controller.AgentCommand},
 		Work:     agents, Results: agents, Log: a.log,
 	}
 	a.runtime = metrics.NewRuntime(a.broker.Streams)
@@ -208,6 +212,18 @@ func (a *assembly) assemble(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reviewClient is for the proof of identities alone: whoever reaches the broker makes it ask the API
+// server, and must not use up what everything else is allowed to ask.
+func reviewClient(config *rest.Config, scheme *runtime.Scheme) (client.Client, error) {
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst, config.RateLimiter = 100, 200, nil
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return c, nil
 }
 
 // addControllers adds what runs on the leader.
@@ -250,7 +266,8 @@ func (a *assembly) start(ctx context.Context) error {
 	return nil
 }
 
-// objects lists what metrics are derived from, on the leader only.
+// objects lists what metrics are derived from, on the leader only. They are the cache's own: metrics
+// only read them, and a copy of 100,000 sessions at each scrape would be most of the memory.
 func (a *assembly) objects(ctx context.Context) (metrics.Objects, bool) {
 	var o metrics.Objects
 	select {
@@ -263,7 +280,7 @@ func (a *assembly) objects(ctx context.Context) (metrics.Objects, bool) {
 	var restores v1beta1.RestoreSessionList
 	var repos v1alpha1.RepositoryList
 	for _, list := range []client.ObjectList{&configs, &backups, &restores, &repos} {
-		if err := a.world.List(ctx, list); err != nil {
+		if err := a.world.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			a.log.Warn("metrics could not be derived", "err", err)
 			return o, false
 		}
