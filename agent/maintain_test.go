@@ -218,7 +218,14 @@ func TestUnlockRemovesLocksOfTheDeadAlone(t *testing.T) {
 		t.Errorf("the lock of a living host: %s", asJSON(m))
 	}
 
-	unlock.DeadHosts = []string{us}
+	// Our name is that of a living pod, whose locks from before it began are nobody's.
+	unlock.DeadBefore = map[string]time.Time{us: time.Now().Add(-time.Hour)}
+	result = ask(r, unlock)
+	mustSucceed(t, result)
+	if m := result.Maintained; m.Unlocked || len(r.locks()) != 1 {
+		t.Errorf("a lock of the living pod: %s", asJSON(m))
+	}
+	unlock.DeadBefore[us] = time.Now().Add(time.Hour)
 	write(t, filepath.Join(r.path, "locks", strings.Repeat("1", 64)), "unreadable")
 	result = ask(r, unlock)
 	mustSucceed(t, result)
@@ -233,6 +240,13 @@ func TestUnlockRemovesLocksOfTheDeadAlone(t *testing.T) {
 	mustSucceed(t, result)
 	if m := result.Maintained; !m.Unlocked || len(m.Locks) != 1 || len(r.locks()) != 0 {
 		t.Errorf("the lock of a dead host: %s", asJSON(m))
+	}
+	unlock.DeadBefore, unlock.DeadHosts = nil, []string{us}
+	r.hold()
+	result = ask(r, unlock)
+	mustSucceed(t, result)
+	if m := result.Maintained; !m.Unlocked || len(r.locks()) != 0 {
+		t.Errorf("the lock of a dead pod: %s", asJSON(m))
 	}
 	result = ask(r, unlock)
 	mustSucceed(t, result)
