@@ -81,8 +81,9 @@ e2e: ## on a real cluster of three nodes (RUN=regexp: some of them)
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	tools/fuzz $(FUZZTIME)
 
-bench: $(TOOLS)/benchstat ## the budgets of docs/benchmarks.md, side by side in one session
-	$(TEST) -run '^$$' -bench . -benchtime $(BENCHTIME) ./test/bench
+bench: $(TOOLS)/benchstat ## the budgets of docs/benchmarks.md, side by side in one run (BENCH='-only handler': a part)
+	$(TEST) ./test/bench
+	go run ./test/bench -benchstat $(TOOLS)/benchstat -benchtime $(BENCHTIME) $(BENCH)
 
 chaos: ## e2e of bad days over and over, in random order
 	$(TEST) -timeout 120m -run 'TestBadDays' -count=3 -shuffle on -v ./test/e2e
