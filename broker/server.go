@@ -139,6 +139,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, id Identity) {
 	}()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
+	// The agent waits for the answer before it says anything.
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return
+	}
 	if err := st.run(ctx, r.Body); err != nil && !errors.Is(err, context.Canceled) {
 		s.Log.Debug("stream ended", "pod", id.Namespace+"/"+id.Pod, "err", err)
 	}
