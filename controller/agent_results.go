@@ -64,7 +64,7 @@ func (p *progressTimes) forget(task string) {
 // leaves in place what the answer does not mention.
 func updateStatus[T client.Object](ctx context.Context, w *World, key client.ObjectKey, kind T, change func(T) (bool, error)) error {
 	for i := range conflicts {
-		obj, ok := reflect.New(reflect.TypeOf(kind).Elem()).Interface().(T)
+		obj, ok := reflect.TypeAssert[T](reflect.New(reflect.TypeOf(kind).Elem()))
 		if !ok {
 			return fmt.Errorf("make %T", kind)
 		}

@@ -47,23 +47,20 @@ func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(
 	}
 	var out broker.Orders
 	for i := range list.Items {
-		for _, t := range list.Items[i].Status.Targets {
-			for _, a := range t.Assignments {
-				if a.PodUID != id.PodUID || a.Lost != nil && !has(a.ID) {
-					continue
-				}
-				if a.Cancelled {
-					if has(a.ID) {
-						out.Cancel = append(out.Cancel, a.ID)
-					}
-					continue
-				}
-				if has(a.ID) {
-					continue
-				}
+		if len(list.Items[i].Status.Targets) == 0 {
+			continue
+		}
+		key := client.ObjectKeyFromObject(&list.Items[i])
+		for _, a := range list.Items[i].Status.Targets[0].Assignments {
+			switch {
+			case a.PodUID != id.PodUID:
+			case a.Cancelled && has(a.ID):
+				out.Cancel = append(out.Cancel, a.ID)
+			case a.Cancelled, a.Lost != nil, has(a.ID):
+			default:
 				// What keeps one session from its work must not keep others.
-				if err := g.addBackup(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), a.ID, &out); err != nil {
-					g.Log.Warn("a backup could not be given to its agent yet", "session", list.Items[i].Namespace+"/"+list.Items[i].Name, "err", err)
+				if err := g.addBackup(ctx, id, key, a.ID, &out); err != nil {
+					g.Log.Warn("a backup could not be given to its agent yet", "session", key.String(), "err", err)
 				}
 			}
 		}

@@ -32,27 +32,14 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 	stats := hostStats(id, r)
 	var told *v1beta1.BackupSession
 	err = updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
-		st := &bs.Status
-		stats.Hostname = hostOf(r.ID)
 		if ok, err := g.mayTell(ctx, bs, id, r.ID); err != nil || !ok {
 			return false, err
 		}
-		over := session.Finished(st.Phase)
-		if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
-			return false, nil
+		write, counts := recordResult(bs, stats, r.Finished, g.Now())
+		if counts {
+			told = bs
 		}
-		if d := st.SessionDeadline; over && d != nil && r.Finished.After(d.Time) {
-			return false, nil
-		}
-		if !session.RecordBackup(st, stats) {
-			return !over, nil // the assignment is taken away all the same
-		}
-		st.Progress = progressText(st.Targets[0].Assignments)
-		if over {
-			mend(bs, g.Now())
-		}
-		told = bs
-		return true, nil
+		return write, nil
 	})
 	if err == nil && told != nil {
 		if stats.Phase == v1beta1.HostBackupSucceeded {
@@ -62,6 +49,27 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		}
 	}
 	return ignoreGone(err)
+}
+
+// recordResult writes the result of a host into its session: write tells whether the status changed,
+// counts whether the result was news.
+func recordResult(bs *v1beta1.BackupSession, stats v1beta1.HostBackupStats, finished, now time.Time) (write, counts bool) {
+	st := &bs.Status
+	over := session.Finished(st.Phase)
+	if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
+		return false, false
+	}
+	if d := st.SessionDeadline; over && d != nil && finished.After(d.Time) {
+		return false, false
+	}
+	if !session.RecordBackup(st, stats) {
+		return !over, false // the assignment is taken away all the same
+	}
+	st.Progress = progressText(st.Targets[0].Assignments)
+	if over {
+		mend(bs, now)
+	}
+	return true, true
 }
 
 // mayTell tells whether a result is a pod's own: of the work that it has, or of work that was taken
@@ -115,7 +123,7 @@ func hostOf(task string) string {
 }
 
 func hostStats(id broker.Identity, r protocol.Result) v1beta1.HostBackupStats {
-	s := v1beta1.HostBackupStats{Phase: v1beta1.HostBackupSucceeded, Duration: r.Duration.Round(time.Millisecond).String(), Pod: id.Pod}
+	s := v1beta1.HostBackupStats{Hostname: hostOf(r.ID), Phase: v1beta1.HostBackupSucceeded, Duration: r.Duration.Round(time.Millisecond).String(), Pod: id.Pod}
 	for _, b := range r.Backups {
 		s.Snapshots = append(s.Snapshots, snapshotStats(b))
 		if b.UnreadableCount > 0 {

@@ -202,7 +202,7 @@ func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConf
 		r.Schedule.Remove(key)
 		c.Status.NextSlot = nil
 		r.set(c, api.CronJobCreated, false, "CronJobCreationFailed", "spec.schedule: "+err.Error())
-		return nil
+		return nil //nolint:nilerr // said in the condition
 	}
 	if c.Spec.Paused {
 		r.Schedule.Remove(key)

@@ -156,57 +156,70 @@ type index struct {
 	fn   client.IndexerFunc
 }
 
+// of makes an index of a function of one kind.
+func of[T client.Object](fn func(T) []string) client.IndexerFunc {
+	return func(o client.Object) []string {
+		if t, ok := o.(T); ok {
+			return fn(t)
+		}
+		return nil
+	}
+}
+
 // AddIndexes registers all indexes.
 func AddIndexes(ctx context.Context, f client.FieldIndexer) error {
-	sets := &metav1.PartialObjectMetadata{}
-	sets.SetGroupVersionKind(replicaSetKind())
-	for _, i := range []index{
-		{&corev1.Pod{}, indexOwner, ownerUID},
-		{sets, indexOwner, ownerUID},
-		{&v1beta1.BackupConfiguration{}, indexTarget, func(o client.Object) []string {
-			if t := o.(*v1beta1.BackupConfiguration).Spec.Target; t != nil {
-				return []string{target.KeyOf(t.Ref, o.GetNamespace())}
-			}
-			return nil
-		}},
-		{&v1beta1.RestoreSession{}, indexTarget, func(o client.Object) []string {
-			if t := o.(*v1beta1.RestoreSession).Spec.Target; t != nil {
-				return []string{target.KeyOf(t.Ref, o.GetNamespace())}
-			}
-			return nil
-		}},
-		{&v1beta1.BackupConfiguration{}, indexRepository, func(o client.Object) []string {
-			return []string{repositoryKey(o.(*v1beta1.BackupConfiguration).Spec.Repository, o.GetNamespace())}
-		}},
-		{&v1beta1.RestoreSession{}, indexRepository, func(o client.Object) []string {
-			return []string{repositoryKey(o.(*v1beta1.RestoreSession).Spec.Repository, o.GetNamespace())}
-		}},
-		{&v1beta1.BackupSession{}, indexInvoker, func(o client.Object) []string {
-			return []string{o.(*v1beta1.BackupSession).Spec.InvokerRef().Name}
-		}},
-		{&v1beta1.BackupSession{}, indexPod, func(o client.Object) []string {
-			var pods []string
-			for _, t := range o.(*v1beta1.BackupSession).Status.Targets {
-				pods = append(pods, assignedPods(t.Assignments)...)
-			}
-			return pods
-		}},
-		{&v1beta1.BackupSession{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }},
-		{&v1beta1.RestoreSession{}, indexHash, func(o client.Object) []string {
-			return []string{mutators.HashRestore(string(o.GetUID()))}
-		}},
-		{&v1alpha1.Repository{}, indexPod, func(o client.Object) []string {
-			if w := o.(*v1alpha1.Repository).Status.Work; w != nil && w.PodUID != "" {
-				return []string{w.PodUID}
-			}
-			return nil
-		}},
-	} {
+	for _, i := range indexes() {
 		if err := f.IndexField(ctx, i.obj, i.name, i.fn); err != nil {
 			return fmt.Errorf("index %T by %s: %w", i.obj, i.name, err)
 		}
 	}
 	return nil
+}
+
+func indexes() []index {
+	sets := &metav1.PartialObjectMetadata{}
+	sets.SetGroupVersionKind(replicaSetKind())
+	return []index{
+		{&corev1.Pod{}, indexOwner, ownerUID},
+		{sets, indexOwner, ownerUID},
+		{&v1beta1.BackupConfiguration{}, indexTarget, of(func(c *v1beta1.BackupConfiguration) []string {
+			if t := c.Spec.Target; t != nil {
+				return []string{target.KeyOf(t.Ref, c.Namespace)}
+			}
+			return nil
+		})},
+		{&v1beta1.RestoreSession{}, indexTarget, of(func(rs *v1beta1.RestoreSession) []string {
+			if t := rs.Spec.Target; t != nil {
+				return []string{target.KeyOf(t.Ref, rs.Namespace)}
+			}
+			return nil
+		})},
+		{&v1beta1.BackupConfiguration{}, indexRepository, of(func(c *v1beta1.BackupConfiguration) []string {
+			return []string{repositoryKey(c.Spec.Repository, c.Namespace)}
+		})},
+		{&v1beta1.RestoreSession{}, indexRepository, of(func(rs *v1beta1.RestoreSession) []string {
+			return []string{repositoryKey(rs.Spec.Repository, rs.Namespace)}
+		})},
+		{&v1beta1.BackupSession{}, indexInvoker, of(func(bs *v1beta1.BackupSession) []string {
+			return []string{bs.Spec.InvokerRef().Name}
+		})},
+		{&v1beta1.BackupSession{}, indexPod, of(func(bs *v1beta1.BackupSession) []string {
+			if len(bs.Status.Targets) == 0 {
+				return nil
+			}
+			return assignedPods(bs.Status.Targets[0].Assignments)
+		})},
+		{&v1beta1.BackupSession{}, indexUID, func(o client.Object) []string { return []string{string(o.GetUID())} }},
+		{&v1beta1.RestoreSession{}, indexHash, func(o client.Object) []string {
+			return []string{mutators.HashRestore(string(o.GetUID()))}
+		}},
+		{&v1alpha1.Repository{}, indexPod, of(func(r *v1alpha1.Repository) []string {
+			if w := r.Status.Work; w != nil && w.PodUID != "" {
+				return []string{w.PodUID}
+			}
+			return nil
+		})},
+	}
 }
 
 func ownerUID(o client.Object) []string {

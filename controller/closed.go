@@ -48,7 +48,7 @@ func probeSpec(image string) corev1.PodSpec {
 }
 
 func statusMessage(err error) string {
-	if s, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // the client returns it bare
+	if s, ok := err.(apierrors.APIStatus); ok {
 		return s.Status().Message
 	}
 	return ""

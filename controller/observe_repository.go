@@ -79,6 +79,11 @@ func (r *Repositories) observeSearches(ctx context.Context, o *session.Repositor
 			}
 		}
 	}
+	return r.observePins(ctx, o)
+}
+
+// observePins finds the restores whose snapshots are to be chosen.
+func (r *Repositories) observePins(ctx context.Context, o *session.Repository) error {
 	restores := &v1beta1.RestoreSessionList{}
 	key := o.Repository.Namespace + "/" + o.Repository.Name
 	if err := r.List(ctx, restores, client.MatchingFields{indexRepository: key}); err != nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -75,16 +75,16 @@ func (k *WebhookConfigurations) keep(ctx context.Context) error {
 		return fmt.Errorf("read owner of the webhook configurations: %w", err)
 	}
 	mutating := webhook.Mutating(in)
-	err = k.put(ctx, mutating, &admissionv1.MutatingWebhookConfiguration{}, func(have client.Object) bool {
-		old, ok := have.(*admissionv1.MutatingWebhookConfiguration)
+	err = k.put(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, func(have client.Object) bool {
+		old, ok := have.(*admissionregistrationv1.MutatingWebhookConfiguration)
 		return ok && equality.Semantic.DeepDerivative(mutating.Webhooks, old.Webhooks) && len(old.Webhooks) == len(mutating.Webhooks)
 	})
 	if err != nil {
 		return err
 	}
 	validating := webhook.Validating(in)
-	return k.put(ctx, validating, &admissionv1.ValidatingWebhookConfiguration{}, func(have client.Object) bool {
-		old, ok := have.(*admissionv1.ValidatingWebhookConfiguration)
+	return k.put(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, func(have client.Object) bool {
+		old, ok := have.(*admissionregistrationv1.ValidatingWebhookConfiguration)
 		return ok && equality.Semantic.DeepDerivative(validating.Webhooks, old.Webhooks) && len(old.Webhooks) == len(validating.Webhooks)
 	})
 }

@@ -26,23 +26,30 @@ func lost(o *Backup, now time.Time) (Action, bool) {
 			}
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: why}, true
 		}
-		p := a.Progress
-		if p == nil {
-			continue
+		if act, ok := o.stalled(a, now); ok {
+			return act, true
 		}
-		still := now.Sub(o.since(p.Time.Time))
-		if a.Cancelled && still > o.Limits.Progress+o.Limits.Heartbeat {
-			return Action{
-				Kind: KindLost, Assignment: a.ID, Host: a.Hostname,
-				Message: fmt.Sprintf("the agent in pod %q lives but cannot stop restic", a.Pod),
-			}, true
-		}
-		if !a.Cancelled && still > o.Limits.Progress {
-			return Action{
-				Kind: KindCancel, Assignment: a.ID, Host: a.Hostname,
-				Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress),
-			}, true
-		}
+	}
+	return Action{}, false
+}
+
+// stalled stops restic where it stands still, and gives up an agent that cannot stop it.
+func (o *Backup) stalled(a v1beta1.Assignment, now time.Time) (Action, bool) {
+	if a.Progress == nil {
+		return Action{}, false
+	}
+	still := now.Sub(o.since(a.Progress.Time.Time))
+	switch {
+	case !a.Cancelled && still > o.Limits.Progress:
+		return Action{
+			Kind: KindCancel, Assignment: a.ID, Host: a.Hostname,
+			Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress),
+		}, true
+	case a.Cancelled && still > o.Limits.Progress+o.Limits.Heartbeat:
+		return Action{
+			Kind: KindLost, Assignment: a.ID, Host: a.Hostname,
+			Message: fmt.Sprintf("the agent in pod %q lives but cannot stop restic", a.Pod),
+		}, true
 	}
 	return Action{}, false
 }

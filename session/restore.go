@@ -182,7 +182,7 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 	message := fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames))
 	for _, a := range o.Session.Status.Assignments {
 		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept {
-			message += fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod)
+			return Wait(message+fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod), 5*time.Second), true
 		}
 	}
 	return Wait(message, 5*time.Second), true
