@@ -79,11 +79,7 @@ func (s *Status) configuration(ch chan<- prometheus.Metric, c *v1beta1.BackupCon
 		ref = c.Spec.Target.Ref
 	}
 	d.configInfo.send(ch, 1, append(object, c.Spec.Driver, c.Spec.Repository.Name, c.Spec.Schedule, ref.APIVersion, ref.Kind, ref.Name))
-	for i, cond := range c.Status.Conditions {
-		// One metric twice makes the whole scrape fail, and anybody may have written the status.
-		if slices.ContainsFunc(c.Status.Conditions[:i], func(o api.Condition) bool { return o.Type == cond.Type }) {
-			continue
-		}
+	for _, cond := range unique(c.Status.Conditions, func(o api.Condition) string { return o.Type }) {
 		d.configConditions.send(ch, 1, append(object, cond.Type, string(cond.Status)))
 	}
 	last := c.Status.LastSession
@@ -92,22 +88,34 @@ func (s *Status) configuration(ch chan<- prometheus.Metric, c *v1beta1.BackupCon
 	}
 	session := []string{v1beta1.KindBackupConfiguration, c.Name, c.Namespace, driver(c.Spec.Driver), c.Spec.Repository.Name}
 	target := append(slices.Clip(session), ref.Kind, group(ref.APIVersion), ref.Name)
+	hosts := unique(c.Status.Hosts, func(h v1beta1.HostResult) string { return h.Hostname })
 	ok := truth(last.Phase == v1beta1.BackupSessionSucceeded)
 	d.sessionSuccess.send(ch, ok, session)
 	d.sessionDuration.send(ch, seconds(last.Duration), session)
 	d.sessionTargets.send(ch, 1, session)
 	d.targetSuccess.send(ch, ok, target)
-	d.targetHosts.send(ch, float64(len(c.Status.Hosts)), target)
+	d.targetHosts.send(ch, float64(len(hosts)), target)
 	if t := c.Status.LastSuccessTime; t != nil {
 		d.lastSuccess.send(ch, float64(t.Unix()), session)
 		d.targetLastSuccess.send(ch, float64(t.Unix()), target)
 	}
-	for i, h := range c.Status.Hosts {
-		if slices.ContainsFunc(c.Status.Hosts[:i], func(o v1beta1.HostResult) bool { return o.Hostname == h.Hostname }) {
-			continue
-		}
+	for _, h := range hosts {
 		s.host(ch, h, append(slices.Clip(target), h.Hostname))
 	}
+}
+
+// unique leaves out what was there before: one metric twice makes the whole scrape fail, and anybody
+// may have written a status.
+func unique[T any](list []T, key func(T) string) []T {
+	seen := make(map[string]bool, len(list))
+	var out []T
+	for _, v := range list {
+		if !seen[key(v)] {
+			seen[key(v)] = true
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 func (s *Status) host(ch chan<- prometheus.Metric, h v1beta1.HostResult, labels []string) {
@@ -150,10 +158,7 @@ func (s *Status) restore(ch chan<- prometheus.Metric, r *v1beta1.RestoreSession)
 	if n := r.Status.TotalHosts; n != nil {
 		d.restoreHosts.send(ch, float64(*n), target)
 	}
-	for i, h := range r.Status.Stats {
-		if slices.ContainsFunc(r.Status.Stats[:i], func(o v1beta1.HostRestoreStats) bool { return o.Hostname == h.Hostname }) {
-			continue
-		}
+	for _, h := range unique(r.Status.Stats, func(o v1beta1.HostRestoreStats) string { return o.Hostname }) {
 		labels := append(slices.Clip(target), h.Hostname)
 		d.restoreHostSuccess.send(ch, truth(h.Phase == v1beta1.HostRestoreSucceeded), labels)
 		d.restoreHostDuration.send(ch, seconds(h.Duration), labels)
