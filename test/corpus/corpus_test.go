@@ -40,7 +40,7 @@ func TestCorpus(t *testing.T) {
 			t.Run(f.file, func(t *testing.T) { roundTrip(t, f.object) })
 		}
 	})
-	s := apiserver.Start(t, "corpus", 91)
+	s := apiserver.Start(t, "corpus", 89)
 	for _, namespace := range namespaces(objects) {
 		s.Kubectl(t, "", "create", "namespace", namespace)
 	}
