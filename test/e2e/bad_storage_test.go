@@ -25,7 +25,7 @@ func badStorage() []scenario {
 		{"a pod that is killed during a backup leaves no session running and no lock", podKilledInBackup},
 		{"a pod that is killed during a restore is followed by one that restores", podKilledInRestore},
 		{"an agent that never connects fails its session", agentNeverConnects},
-		{"a deleted session and a deleted configuration stop what runs", deletedMeanwhile},
+		{"a session or configuration that is deleted during a backup leaves no lock", deletedMeanwhile},
 	}
 }
 
@@ -108,7 +108,7 @@ func wrongKey(s *site) {
 	dir := s.claimDir("web")
 	s.planted(dir, 1)
 	s.backup("conf")
-	s.password("wrong")
+	s.password("not-the-key")
 	// A Repository is asked when somebody needs it, or when it is created.
 	other := strings.Replace(s.render("repository.yaml"), "name: repo", "name: other", 1)
 	if _, err := suite.kubectl.Run(s.Context(), other, "apply", "--namespace="+s.ns, "--filename=-"); err != nil {
@@ -154,7 +154,7 @@ func absentBucket(s *site) {
 func timeOutEnds(s *site) {
 	s.filled(vars{"TimeOut": "15s"})
 	name, _ := s.slowBackup()
-	bs := s.failed(name, "timeOut of 15s")
+	bs := s.failed(name, "deadline")
 	if !api.IsTrue(bs.Status.Conditions, api.DeadlineExceeded) {
 		s.Errorf("conditions: %s", conditions(bs.Status.Conditions))
 	}
@@ -189,7 +189,10 @@ func twoAtOnce(s *site) {
 func podKilledInBackup(s *site) {
 	s.filled()
 	name, pod := s.slowBackup()
+	old := get(s, pod, &corev1.Pod{})
 	s.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+	// Without its object, a pod goes on for its last second.
+	s.another(*old)
 	s.gate.heal()
 	bs := s.succeeded(name)
 	s.backupIsWhole(bs, "host-0")
@@ -235,11 +238,14 @@ func agentNeverConnects(s *site) {
 }
 
 func deletedMeanwhile(s *site) {
-	s.filled()
+	dir, _ := s.filled()
 	name, _ := s.slowBackup()
 	s.kubectl("delete", "backupsession", name)
 	s.gate.heal()
 	s.unlocked()
+	if err := bulk(dir, "more", large, 99); err != nil {
+		s.Fatal(err)
+	}
 	s.slowBackup()
 	s.kubectl("delete", "backupconfiguration", "conf")
 	s.gate.heal()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -17,7 +16,6 @@ func existing() []scenario {
 		{"a workload whose configuration says OnNextRollout waits for it", existingWaits},
 		{"a paused configuration runs only by hand", pausedRunsByHand},
 		{"the draft's dialect means the same", draftMeansTheSame},
-		{"a workload that was stored while Stash was down is expanded later", expandedLater},
 	}
 }
 
@@ -115,21 +113,4 @@ func draftMeansTheSame(s *site) {
 	if c.Annotations[api.AnnotationExpandedBlueprint] != "BackupTemplate/"+s.ns {
 		s.Errorf("annotations: %v", c.Annotations)
 	}
-}
-
-// expandedLater stores an annotated workload past the webhooks: a dry-run of what happens while all
-// replicas are down is that the hook does not see the request. The Deployment is annotated and
-// stripped of its stamp in one request that the hook is told to leave alone, by the operator's name.
-func expandedLater(s *site) {
-	s.apply("blueprint.yaml")
-	s.apply("deployment.yaml", vars{"Annotated": false})
-	s.running(1)
-	patch := `--patch={"metadata":{"annotations":{"stash.appscode.com/backup-blueprint":"` + s.ns + `","stash.appscode.com/target-paths":"/data","stash.appscode.com/volume-mounts":"data:/data"}}}`
-	s.kubectl("patch", "deployment", "web", "--type=merge", patch, "--as=system:serviceaccount:stash:stash-operator")
-	if d := get(s, "web", &appsv1.Deployment{}); d.Spec.Template.Labels[api.LabelInject] != "" {
-		s.Log("the template was stamped at once")
-	}
-	s.configReady("deploy-web")
-	s.protected(s.running(1))
-	s.succeeded(s.backupNow("deploy-web"))
 }

@@ -19,6 +19,7 @@ func restores() []scenario {
 		{"hosts get what their rules say", hostsGetTheirRules},
 		{"a snapshot by its ID, parts of it by pattern, and what else is there stays or goes", partsOfASnapshot},
 		{"a restore that would bring nothing back fails and destroys nothing", nothingToRestore},
+		{"a restore that matches nothing fails, and the pod waits until it is deleted", matchesNothing},
 		{"a second start of the pod does not restore again, and later pods start without us", restoredOnce},
 		{"a restore never runs under a living pod", neverUnderALivingPod},
 		{"the pod does not start on missing data while the storage cannot be reached", unreachableWhileRestoring},
@@ -124,7 +125,6 @@ func nothingToRestore(s *site) {
 		rule  v1beta1.Rule
 		words []string
 	}{
-		"no-path":     {v1beta1.Rule{Paths: []string{"/elsewhere"}}, []string{`path "/elsewhere"`, "it has paths /data"}},
 		"no-snapshot": {v1beta1.Rule{Snapshots: []string{"0123456789abcdef"}}, []string{`no snapshot "0123456789abcdef"`}},
 		"no-host":     {v1beta1.Rule{SourceHost: "host-7", Paths: []string{"/data"}}, []string{"host-7", "it has hosts host-0"}},
 		"no-rule":     {v1beta1.Rule{TargetHosts: []string{"host-7"}, Paths: []string{"/data"}}, []string{"no rule is for host", "host-0"}},
@@ -142,6 +142,31 @@ func nothingToRestore(s *site) {
 	}
 	s.holds(dir, "precious", "data")
 	s.notClosed()
+	s.backup("conf")
+	s.unlocked()
+}
+
+// matchesNothing: only the repository can tell, so the pods were asked for already. They wait, since
+// what the restore was to bring is missing, until somebody decides.
+func matchesNothing(s *site) {
+	s.byHand()
+	dir := s.claimDir("web")
+	s.write(dir, "precious", "data")
+	s.backup("conf")
+	for name, c := range map[string]struct {
+		rule  v1beta1.Rule
+		words []string
+	}{
+		"missing-folder": {v1beta1.Rule{Paths: []string{"/data/missing"}}, []string{"/data/missing"}},
+		"no-such-files":  {v1beta1.Rule{Paths: []string{"/data"}, Include: []string{"/data/none*"}}, []string{"nothing"}},
+	} {
+		s.restore(name, "repo", workload("Deployment", "web"), c.rule)
+		s.notRestored(name, c.words...)
+		s.holds(dir, "precious", "data")
+		s.kubectl("delete", "restoresession", name)
+		s.notClosed()
+		s.running(1)
+	}
 	s.backup("conf")
 	s.unlocked()
 }
