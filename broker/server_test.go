@@ -176,13 +176,13 @@ func TestRefusalsHaveCodes(t *testing.T) {
 		proto               int
 		want                int
 	}{
-		"another path":                  {path: "/", want: http.StatusNotFound},
-		"another method":                {method: http.MethodGet, want: http.StatusNotFound},
-		"HTTP/1.1":                      {proto: 1, want: http.StatusHTTPVersionNotSupported},
-		"no token":                      {token: "-", want: http.StatusUnauthorized},
-		"a stranger":                    {denied: fmt.Errorf("%w: who?", broker.ErrDenied), want: http.StatusForbidden},
+		"another path":                   {path: "/", want: http.StatusNotFound},
+		"another method":                 {method: http.MethodGet, want: http.StatusNotFound},
+		"HTTP/1.1":                       {proto: 1, want: http.StatusHTTPVersionNotSupported},
+		"no token":                       {token: "-", want: http.StatusUnauthorized},
+		"a stranger":                     {denied: fmt.Errorf("%w: who?", broker.ErrDenied), want: http.StatusForbidden},
 		"the API server cannot be asked": {denied: errDown, want: http.StatusServiceUnavailable},
-		"too many agents":               {limit: -1, want: http.StatusServiceUnavailable},
+		"too many agents":                {limit: -1, want: http.StatusServiceUnavailable},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -125,8 +125,11 @@ func (w *World) labelTemplate(ctx context.Context, obj client.Object, labels map
 	if err != nil {
 		return fmt.Errorf("encode patch: %w", err)
 	}
-	target := obj.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy of a client.Object
-	if err := w.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("stash")); err != nil {
+	written, ok := obj.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("label pod template: a %T is not an object", obj)
+	}
+	if err := w.Patch(ctx, written, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("stash")); err != nil {
 		return fmt.Errorf("label pod template: %w", err)
 	}
 	return nil

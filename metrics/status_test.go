@@ -27,8 +27,6 @@ var update = flag.Bool("update", false, "rewrite the golden")
 
 func at(s int64) metav1.Time { return metav1.NewTime(time.Unix(s, 0)) }
 
-func ref(n int64) *int64 { return &n }
-
 // objects are one of each kind, with a success behind them.
 func objects() metrics.Objects {
 	created, healthy, hosts := at(1000), true, int32(1)
@@ -44,7 +42,7 @@ func objects() metrics.Objects {
 	c.Status.Hosts = []v1beta1.HostResult{{
 		Hostname: "host-0", Phase: v1beta1.HostBackupSucceeded, Duration: "10s",
 		Snapshots: []v1beta1.SnapshotStats{
-			{TotalBytes: 100, UploadedBytes: 10, FileStats: v1beta1.FileStats{TotalFiles: ref(5), NewFiles: ref(1), ModifiedFiles: ref(1), UnmodifiedFiles: ref(3)}},
+			{TotalBytes: 100, UploadedBytes: 10, FileStats: v1beta1.FileStats{TotalFiles: new(int64(5)), NewFiles: new(int64(1)), ModifiedFiles: new(int64(1)), UnmodifiedFiles: new(int64(3))}},
 			{TotalBytes: 50, UploadedBytes: 5},
 		},
 	}}

@@ -60,7 +60,9 @@ type ReasonDoc struct {
 // Reasons lists all reasons with a sentence each, for the documentation and so that metrics can be
 // declared beforehand.
 func Reasons() []ReasonDoc {
-	out := []ReasonDoc{
+	decided := mutators.Reasons()
+	out := make([]ReasonDoc, 0, 13+len(decided))
+	out = append(out, []ReasonDoc{
 		{Valid, "Nothing is wrong with the object."},
 		{Invalid, "The object is refused, with a list of what is wrong."},
 		{Warned, "Something is wrong that this request did not cause; it passes with a warning."},
@@ -74,7 +76,7 @@ func Reasons() []ReasonDoc {
 		{WrongKind, "The object is not of the kind that the hook is for."},
 		{Unreadable, "The request is no AdmissionReview, or too large."},
 		{Panicked, "A bug; the operator's log has the stack."},
-	}
+	}...)
 	return append(out, decided()...)
 }
 

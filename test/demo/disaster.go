@@ -76,8 +76,8 @@ func (d *demo) backup(ctx context.Context) error {
 
 func backupLine(bs *v1beta1.BackupSession) string {
 	line := fmt.Sprintf("%s  %s", bs.Name, orPending(string(bs.Status.Phase)))
-	for _, t := range bs.Status.Targets {
-		line += progressLine(t.Assignments)
+	if len(bs.Status.Targets) > 0 {
+		line += progressLine(bs.Status.Targets[0].Assignments)
 	}
 	if bs.Status.Phase == v1beta1.BackupSessionSucceeded {
 		line += "  in " + shortTime(bs.Status.SessionDuration)
