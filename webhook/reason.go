@@ -1,6 +1,10 @@
 package webhook
 
-import "github.com/seed-731df569/stash/mutators"
+import (
+	"slices"
+
+	"github.com/seed-731df569/stash/mutators"
+)
 
 // Decision is what became of a request.
 type Decision string
@@ -60,9 +64,7 @@ type ReasonDoc struct {
 // Reasons lists all reasons with a sentence each, for the documentation and so that metrics can be
 // declared beforehand.
 func Reasons() []ReasonDoc {
-	decided := mutators.Reasons()
-	out := make([]ReasonDoc, 0, 13+len(decided))
-	out = append(out, []ReasonDoc{
+	own := []ReasonDoc{
 		{Valid, "Nothing is wrong with the object."},
 		{Invalid, "The object is refused, with a list of what is wrong."},
 		{Warned, "Something is wrong that this request did not cause; it passes with a warning."},
@@ -76,8 +78,8 @@ func Reasons() []ReasonDoc {
 		{WrongKind, "The object is not of the kind that the hook is for."},
 		{Unreadable, "The request is no AdmissionReview, or too large."},
 		{Panicked, "A bug; the operator's log has the stack."},
-	}...)
-	return append(out, decided()...)
+	}
+	return slices.Concat(own, decided())
 }
 
 // decided are the reasons of package mutators.
