@@ -138,20 +138,24 @@ func (g *Agents) Alive(ctx context.Context, id broker.Identity, tasks []string) 
 	errs := make([]error, 0, len(tasks))
 	for _, t := range tasks {
 		errs = append(errs, g.change(ctx, id, t, func(a *v1beta1.Assignment) bool {
-			if a.Acknowledged == nil {
-				a.Acknowledged = &now
-			}
-			a.LastSeen = &now
-			// A backup was given up too early, and nothing was decided since; if it is lost again, it
-			// is searched for again. One that was told to stop stays given up, and so does a restore:
-			// another pod may be writing to its volumes.
-			if id.Role == protocol.RoleSidecar && !a.Cancelled {
-				a.Lost, a.Searched = nil, false
-			}
+			revive(a, id.Role, now)
 			return true
 		}))
 	}
 	return errors.Join(errs...)
+}
+
+// revive notes that an agent works on an assignment. A backup was given up too early, and nothing was
+// decided since; if it is lost again, it is searched for again. One that was told to stop stays given
+// up, and so does a restore: another pod may be writing to its volumes.
+func revive(a *v1beta1.Assignment, role protocol.Role, now metav1.Time) {
+	if a.Acknowledged == nil {
+		a.Acknowledged = &now
+	}
+	a.LastSeen = &now
+	if role == protocol.RoleSidecar && !a.Cancelled {
+		a.Lost, a.Searched = nil, false
+	}
 }
 
 // Progress implements broker.Results. A report that comes too soon after the last is dropped.

@@ -1,0 +1,247 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/session"
+)
+
+func TestAClaimThatNobodyKnowsIsFreed(t *testing.T) {
+	cases := map[string]struct {
+		holder string
+		age    time.Duration
+		work   string
+		held   bool
+	}{
+		"work that is done now":             {"demo/repo/w1", time.Hour, "w1", true},
+		"work that is about to begin":       {"demo/repo/w1", time.Second, "", true},
+		"work of a leader that died before": {"demo/repo/w1", time.Hour, "", false},
+		"work that another one followed":    {"demo/repo/w1", time.Hour, "w2", false},
+		"work of a deleted Repository":      {"demo/gone/w1", time.Hour, "", false},
+		"a holder that nobody understands":  {"x", time.Hour, "", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			repo := repository()
+			if c.work != "" {
+				repo.Status.Work = &v1alpha1.RepositoryWork{ID: c.work, Operation: v1alpha1.OperationForget}
+			}
+			w := newWorld(t, interceptor.Funcs{}, repo)
+			l := lease(w, repo, c.holder, c.age)
+			if err := w.Create(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+			got, err := w.exclusiveWork(t.Context(), repo)
+			if err != nil || (got != "") != c.held {
+				t.Fatalf("%q, %v", got, err)
+			}
+			err = w.Get(t.Context(), client.ObjectKeyFromObject(l), &coordinationv1.Lease{})
+			if apierrors.IsNotFound(err) == c.held {
+				t.Errorf("the claim: %v", err)
+			}
+		})
+	}
+}
+
+func TestTwoNeverHoldOneLocation(t *testing.T) {
+	a, b := repository(), repository()
+	b.Name, b.UID = "other", "r2"
+	w := newWorld(t, interceptor.Funcs{}, a, b)
+	if other, err := w.claim(t.Context(), a, "w1"); other != "" || err != nil {
+		t.Fatal(other, err)
+	}
+	if other, err := w.claim(t.Context(), b, "w2"); other != "demo/repo/w1" || err != nil {
+		t.Fatal(other, err)
+	}
+	if err := w.unclaim(t.Context(), b, "w2"); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := w.claim(t.Context(), a, "w1"); other != "" || err != nil {
+		t.Fatal("the claim of another was given back:", other, err)
+	}
+	if err := w.unclaim(t.Context(), a, "w1"); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := w.claim(t.Context(), b, "w2"); other != "" || err != nil {
+		t.Fatal(other, err)
+	}
+}
+
+// A leader that was replaced may have given exclusive work away after another took the location.
+func TestExclusiveWorkIsHandedOutToTheHolderOfTheLocationOnly(t *testing.T) {
+	for name, holder := range map[string]string{"another's": "demo/other/w9", "its own": "demo/repo/w1"} {
+		t.Run(name, func(t *testing.T) {
+			repo := repository()
+			repo.Status.Work = &v1alpha1.RepositoryWork{ID: "w1", Operation: v1alpha1.OperationInit, Pod: "w", PodUID: "p1"}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, keys()))
+			if err := g.Create(t.Context(), lease(g.World, repo, holder, time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			o, err := g.Orders(t.Context(), worker(), func(string) bool { return false })
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := read(t, g.World, "demo", "repo", &v1alpha1.Repository{}).Status.Work
+			if own := holder == "demo/repo/w1"; (len(o.Tasks) == 1) != own || (left != nil) != own {
+				t.Errorf("tasks %+v, work %+v", o.Tasks, left)
+			}
+		})
+	}
+}
+
+func worker() broker.Identity {
+	return broker.Identity{Namespace: "demo", Pod: "w", PodUID: "p1", Role: protocol.RoleWorker, Owner: broker.Owner{Kind: "Job", Name: "w"}}
+}
+
+// A configuration that is deleted while its retention waits is no fault of the backend.
+func TestWorkWhoseSubjectIsGoneEndsWithoutBlame(t *testing.T) {
+	for name, op := range map[string]v1alpha1.RepositoryWork{
+		"retention": {ID: "w1", Operation: v1alpha1.OperationForget, Subject: "BackupConfiguration/demo/gone", PodUID: "p1"},
+		"a search":  {ID: "w1", Operation: v1alpha1.OperationFind, Subject: "BackupSession/demo/gone", PodUID: "p1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := repository()
+			repo.Status.Work = &op
+			repo.Status.Phase = v1alpha1.RepositoryReady
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, keys()))
+			if err := g.Create(t.Context(), lease(g.World, repo, "demo/repo/w1", time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			o, err := g.Orders(t.Context(), worker(), func(string) bool { return false })
+			st := read(t, g.World, "demo", "repo", &v1alpha1.Repository{}).Status
+			if err != nil || len(o.Tasks) > 0 || st.Work != nil || st.Phase != v1alpha1.RepositoryReady || len(st.Conditions) > 0 {
+				t.Errorf("%+v, %v: %+v", o, err, st)
+			}
+		})
+	}
+}
+
+func TestLocksAreLookedAtAndRememberedUntilTheyAreGone(t *testing.T) {
+	now := metav1.NewTime(noon())
+	repo := repository()
+	forget := v1alpha1.RepositoryWork{Operation: v1alpha1.OperationForget}
+	unlock := v1alpha1.RepositoryWork{Operation: v1alpha1.OperationUnlock}
+	recordWork(repo, forget, protocol.Result{Error: "locked", Reason: restic.ReasonLocked, Maintained: &protocol.Maintained{}}, now)
+	if !cmp.Equal(repo.Status.Locks, []string{session.UnknownLock}) || repo.Status.NextAttempt == nil {
+		t.Fatalf("after a lock was met: %+v", repo.Status)
+	}
+	recordWork(repo, unlock, protocol.Result{Maintained: &protocol.Maintained{Locks: []restic.Lock{{Hostname: "x"}, {Hostname: "x"}, {Hostname: "y"}}}}, now)
+	if !cmp.Equal(repo.Status.Locks, []string{"x", "y"}) || repo.Status.Failures != 1 || repo.Status.NextAttempt == nil {
+		t.Fatalf("after locks of others were seen: %+v", repo.Status)
+	}
+	recordWork(repo, unlock, protocol.Result{Maintained: &protocol.Maintained{Locks: []restic.Lock{{Hostname: "x"}}, Unlocked: true}}, now)
+	if repo.Status.Locks != nil || repo.Status.Failures != 0 || repo.Status.NextAttempt != nil {
+		t.Fatalf("after they were removed: %+v", repo.Status)
+	}
+}
+
+func TestAFailureSaysWhatItIsAbout(t *testing.T) {
+	now := metav1.NewTime(noon())
+	for op, c := range map[v1alpha1.RepositoryOperation]struct {
+		reason restic.Reason
+		want   string
+	}{
+		v1alpha1.OperationProbe:  {restic.ReasonOther, api.BackendReachable},
+		v1alpha1.OperationInit:   {restic.ReasonOther, api.BackendRepositoryInitialized},
+		v1alpha1.OperationForget: {restic.ReasonOther, api.RetentionPolicyApplied},
+		v1alpha1.OperationCheck:  {restic.ReasonOther, api.RepositoryIntegrityVerified},
+		v1alpha1.OperationList:   {restic.ReasonWrongPassword, api.BackendReachable},
+		v1alpha1.OperationFind:   {restic.ReasonNoRepository, api.BackendRepositoryInitialized},
+	} {
+		t.Run(string(op), func(t *testing.T) {
+			repo := repository()
+			r := protocol.Result{Error: strings.Repeat("é", maxErrorLength), Reason: c.reason}
+			for range 40 {
+				recordWork(repo, v1alpha1.RepositoryWork{Operation: op}, r, now)
+			}
+			cond := api.FindCondition(repo.Status.Conditions, c.want)
+			if cond == nil || cond.Status != metav1.ConditionFalse || len(cond.Message) > maxErrorLength+3 {
+				t.Errorf("%+v", repo.Status.Conditions)
+			}
+			if left := repo.Status.NextAttempt.Sub(noon()); left != time.Hour {
+				t.Errorf("the 40th failure is followed by %s", left)
+			}
+		})
+	}
+}
+
+func TestAPodThatHeldCredentialsIsKnownDead(t *testing.T) {
+	pod := func(name, uid string, phase corev1.PodPhase, started time.Duration) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: name, UID: types.UID(uid)},
+			Status: corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{
+				Name: api.ContainerSidecar, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(started)}},
+			}}},
+		}
+	}
+	repo := repository()
+	for _, name := range []string{"gone", "ended", "lives", "again", "again"} {
+		repo.Status.Holders = append(repo.Status.Holders, v1alpha1.Holder{Namespace: "demo", Pod: name, UID: "u-" + name})
+	}
+	repo.Status.Holders = append(repo.Status.Holders, v1alpha1.Holder{Namespace: "else", Pod: "lives", UID: "u9"})
+	w := newWorld(t, interceptor.Funcs{}, repo,
+		pod("ended", "u-ended", corev1.PodFailed, 0), pod("lives", "u-lives", corev1.PodRunning, 24*time.Hour), pod("again", "u2", corev1.PodRunning, 5*time.Minute))
+	dead, before, err := w.deadHolders(t.Context(), w.Live, repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"ended", "gone"}, dead); d != "" {
+		t.Error(d)
+	}
+	want := map[string]time.Time{
+		"lives": noon().Add(-lockAge),         // restic gives up a lock that it cannot refresh
+		"again": noon().Add(-6 * time.Minute), // its predecessor's locks are older than its agent
+	}
+	if d := cmp.Diff(want, before); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAWorkerOnANodeWithoutPowerIsNotUsed(t *testing.T) {
+	repo := repository()
+	r := &Repositories{World: newWorld(t, interceptor.Funcs{}, repo, keys())}
+	job := r.workerJob(repo)
+	job.UID = "j1"
+	yes := true
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "w", UID: "p1", OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: "j1", Controller: &yes,
+		}}},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: api.ContainerWorker, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}},
+		},
+	}
+	for _, o := range []client.Object{job, pod} {
+		if err := r.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := &session.Repository{Repository: repo}
+	if err := r.observeWorker(t.Context(), o); err != nil || o.Worker != nil {
+		t.Errorf("%+v, %v", o.Worker, err)
+	}
+	pod.Status.Conditions[0].Status = corev1.ConditionTrue
+	if err := r.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.observeWorker(t.Context(), o); err != nil || o.Worker == nil {
+		t.Errorf("%+v, %v", o.Worker, err)
+	}
+}

@@ -1,0 +1,215 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// clock is a schedule whose time can be moved.
+type clock struct {
+	now time.Time
+	r   *BackupConfigurations
+	t   *testing.T
+}
+
+func newClock(t *testing.T, c *v1beta1.BackupConfiguration) *clock {
+	t.Helper()
+	k := &clock{now: noon(), t: t}
+	w := newWorld(t, interceptor.Funcs{}, c)
+	w.Now = func() time.Time { return k.now }
+	k.r = &BackupConfigurations{World: w, Schedule: NewSchedule(w)}
+	return k
+}
+
+// look is a reconcile of the schedule after the spec was changed.
+func (k *clock) look(change func(*v1beta1.BackupConfigurationSpec)) {
+	k.t.Helper()
+	c := read(k.t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{})
+	if change != nil {
+		change(&c.Spec)
+		if err := k.r.Update(k.t.Context(), c); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	if err := k.r.schedule(k.t.Context(), c); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := k.r.Status().Update(k.t.Context(), c); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// sessions fires what is due and returns the names of all sessions.
+func (k *clock) sessions() int {
+	k.t.Helper()
+	k.r.Schedule.fire(k.t.Context())
+	list := &v1beta1.BackupSessionList{}
+	if err := k.r.List(k.t.Context(), list); err != nil {
+		k.t.Fatal(err)
+	}
+	return len(list.Items)
+}
+
+func hourly() *v1beta1.BackupConfiguration {
+	c := configuration()
+	c.Spec.Schedule = "0 * * * *"
+	c.Status.LastSlot = agoP(0)
+	return c
+}
+
+func TestMissedSlotsAreCaughtUpOnce(t *testing.T) {
+	c := hourly()
+	c.Status.LastSlot = agoP(7 * time.Hour)
+	k := newClock(t, c)
+	k.look(nil)
+	if n := k.sessions(); n != 1 {
+		t.Fatalf("%d sessions after seven missed slots", n)
+	}
+	if n := k.sessions(); n != 1 {
+		t.Fatalf("%d sessions when asked again", n)
+	}
+	k.now = k.now.Add(time.Hour)
+	if n := k.sessions(); n != 2 {
+		t.Fatalf("%d sessions at the next slot", n)
+	}
+}
+
+func TestANewLeaderDoesNotRunASlotTwice(t *testing.T) {
+	k := newClock(t, hourly())
+	k.look(nil)
+	k.now = k.now.Add(time.Hour)
+	if n := k.sessions(); n != 1 {
+		t.Fatal(n)
+	}
+	// It died before it could note the slot.
+	c := read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{})
+	c.Status.LastSlot = agoP(0)
+	if err := k.r.Status().Update(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	k.r.Schedule = NewSchedule(k.r.World)
+	k.look(nil)
+	if n := k.sessions(); n != 1 {
+		t.Fatalf("the slot ran twice: %d sessions", n)
+	}
+}
+
+func TestWhatFellIntoAPauseWasNotMissed(t *testing.T) {
+	for name, restarted := range map[string]bool{"by the same leader": false, "by another leader": true} {
+		t.Run(name, func(t *testing.T) {
+			k := newClock(t, hourly())
+			k.look(nil)
+			k.look(func(s *v1beta1.BackupConfigurationSpec) { s.Paused = true })
+			k.now = k.now.Add(5 * time.Hour)
+			if n := k.sessions(); n != 0 {
+				t.Fatalf("%d sessions in the pause", n)
+			}
+			k.now = k.now.Add(time.Minute)
+			if restarted {
+				k.r.Schedule = NewSchedule(k.r.World)
+			}
+			k.look(func(s *v1beta1.BackupConfigurationSpec) { s.Paused = false })
+			if n := k.sessions(); n != 0 {
+				t.Fatalf("%d sessions for slots in the pause", n)
+			}
+			k.now = k.now.Add(time.Hour)
+			if n := k.sessions(); n != 1 {
+				t.Fatalf("%d sessions after the pause", n)
+			}
+		})
+	}
+}
+
+func TestAnEditedScheduleBeginsNow(t *testing.T) {
+	k := newClock(t, hourly())
+	k.look(nil)
+	k.now = k.now.Add(30 * time.Minute)
+	k.look(func(s *v1beta1.BackupConfigurationSpec) { s.Schedule = "*/10 * * * *" })
+	if n := k.sessions(); n != 0 {
+		t.Fatalf("%d sessions for slots that the schedule did not have", n)
+	}
+	k.now = k.now.Add(10 * time.Minute)
+	if n := k.sessions(); n != 1 {
+		t.Fatal(n)
+	}
+}
+
+func TestAScheduleThatCannotBeReadIsSaid(t *testing.T) {
+	k := newClock(t, hourly())
+	k.look(func(s *v1beta1.BackupConfigurationSpec) { s.Schedule = "every day" })
+	c := read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{})
+	if !api.IsFalse(c.Status.Conditions, api.CronJobCreated) || c.Status.NextSlot != nil {
+		t.Errorf("%+v", c.Status)
+	}
+}
+
+func finished(name string, at time.Duration, phase v1beta1.BackupSessionPhase) *v1beta1.BackupSession {
+	bs := newSession(configuration(), name)
+	bs.CreationTimestamp, bs.UID = ago(at), typesUID("u-"+name)
+	bs.Status.Phase = phase
+	bs.Status.Targets = []v1beta1.BackupTargetStatus{{Stats: []v1beta1.HostBackupStats{{Hostname: "host-0", Phase: v1beta1.HostBackupPhase(phase)}}}}
+	return bs
+}
+
+func TestHistoryKeepsWhatIsNeeded(t *testing.T) {
+	retry := finished("d-retry", 4*time.Hour, v1beta1.BackupSessionFailed)
+	retry.Spec.RetryLeft = 1
+	c := configuration()
+	w := newWorld(t, interceptor.Funcs{}, c,
+		finished("a", 9*time.Hour, v1beta1.BackupSessionSucceeded), finished("b", 8*time.Hour, v1beta1.BackupSessionSucceeded),
+		finished("c", 7*time.Hour, v1beta1.BackupSessionFailed), retry, finished("e", time.Hour, v1beta1.BackupSessionRunning))
+	two := int32(2)
+	c.Spec.BackupHistoryLimit = &two
+	if err := (&BackupConfigurations{World: w}).history(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	list := &v1beta1.BackupSessionList{}
+	if err := w.List(t.Context(), list, client.InNamespace("demo")); err != nil {
+		t.Fatal(err)
+	}
+	if got := keysOf(list.Items); len(got) != 4 || got[0].Name != "b" {
+		t.Errorf("left are %v", got)
+	}
+	if l := c.Status.LastSession; l == nil || l.Name != "d-retry" || !c.Status.LastSuccessTime.Equal(agoP(8*time.Hour)) {
+		t.Errorf("last %+v, success %v", l, c.Status.LastSuccessTime)
+	}
+	// What was seen is not taken for news, and an older session never for the last.
+	before := c.Status.DeepCopy()
+	track(c, finished("a", 9*time.Hour, v1beta1.BackupSessionSucceeded))
+	track(c, finished("z", 0, v1beta1.BackupSessionSkipped))
+	if !equalStatus(before, &c.Status) {
+		t.Errorf("%+v", c.Status)
+	}
+}
+
+func TestTheRecordOfHostsIsBounded(t *testing.T) {
+	c := configuration()
+	for i := range 700 {
+		bs := finished("s", time.Duration(1000-i)*time.Minute, v1beta1.BackupSessionSucceeded)
+		bs.Name, bs.UID = "s"+time.Duration(i).String(), typesUID(time.Duration(i).String())
+		bs.Status.Targets[0].Stats[0].Hostname = "node-" + time.Duration(i).String()
+		track(c, bs)
+	}
+	if n := len(c.Status.Hosts); n != 500 {
+		t.Errorf("%d hosts are recorded", n)
+	}
+	for _, h := range c.Status.Hosts {
+		if h.Hostname == "node-0s" {
+			t.Error("the oldest is still there")
+		}
+	}
+}
+
+func TestANameOfARetryIsValid(t *testing.T) {
+	bs := &v1beta1.BackupSession{ObjectMeta: metav1.ObjectMeta{Name: "deployment-with-a-very-long-name-that-has-dots-in.x.-y", UID: "u"}}
+	if got := retryName(bs); got != "deployment-with-a-very-long-name-that-has-dots-in-r0bfe935e" {
+		t.Errorf("got %q", got)
+	}
+}
