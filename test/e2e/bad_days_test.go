@@ -25,6 +25,7 @@ func badDays() []scenario {
 		{"a node loses its power during a backup", powerCutInBackup},
 		{"a node loses its power during a restore", powerCutInRestore},
 		{"a node that reboots after a restore does not restore again", rebootAfterRestore},
+		{"where kubelets are old, the sidecar is an ordinary container", classicSidecar},
 	}
 }
 
@@ -52,7 +53,7 @@ func (s *site) slowRestore(dir string) (pod string) {
 	s.Helper()
 	s.backup("conf")
 	s.wiped(dir)
-	s.gate.slowDown(slowly)
+	s.gate.slowDown(restorePace)
 	s.restore("back", "repo", workload("Deployment", "web"), data())
 	return s.restoring("back")
 }
@@ -83,7 +84,7 @@ func operatorRolls(s *site) {
 	s.gate.heal()
 	s.succeeded(name)
 	s.wiped(dir)
-	s.gate.slowDown(slowly)
+	s.gate.slowDown(restorePace)
 	s.restore("back", "repo", workload("Deployment", "web"), data())
 	s.restoring("back")
 	s.rollOperator()
@@ -244,6 +245,30 @@ func rebootAfterRestore(s *site) {
 	s.holds(dir, "bulk", "changed")
 	s.backup("conf")
 	s.unlocked()
+}
+
+func classicSidecar(s *site) {
+	if err := applyStash(s.Context(), "--native-sidecars=never"); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := applyStash(context.WithoutCancel(s.Context())); err != nil {
+			s.Error(err)
+		}
+	})
+	s.apply("blueprint.yaml")
+	s.apply("deployment.yaml")
+	pod := s.running(1)[0]
+	if len(pod.Spec.InitContainers) != 0 || len(pod.Spec.Containers) != 2 {
+		s.Errorf("%d init-containers, %d containers", len(pod.Spec.InitContainers), len(pod.Spec.Containers))
+	}
+	s.configReady("deploy-web")
+	dir := s.claimDir("web")
+	want := s.planted(dir, 1)
+	s.backupIsWhole(s.backup("deploy-web"), "host-0")
+	s.wiped(dir)
+	s.restore("back", "deploy-web", workload("Deployment", "web"), data())
+	s.cameBack(want, dir)
 }
 
 // TestBadDays breaks nodes and the operator, one test after the other.

@@ -29,16 +29,18 @@ func badStorage() []scenario {
 	}
 }
 
-// large is enough data for a backup to be caught in the middle: at slowly, it takes a minute.
+// large is enough data to be caught in the middle. A backup takes more than a minute at that pace.
+// A restore is further on whenever restic has read a pack of 16 MB, over its one connection.
 const (
-	large  = 24 << 20
-	slowly = 400 << 10
+	large       = 40 << 20
+	backupPace  = 400 << 10
+	restorePace = 1200 << 10
 )
 
 // slowBackup begins a backup that is in its middle when it returns.
 func (s *site) slowBackup() (name, pod string) {
 	s.Helper()
-	s.gate.slow(slowly)
+	s.gate.slow(backupPace)
 	name = s.backupNow("conf")
 	return name, s.progressing(name)
 }
@@ -46,7 +48,7 @@ func (s *site) slowBackup() (name, pod string) {
 // filled applies an application with a large file that is protected by hand.
 func (s *site) filled(more ...vars) (dir string, want tree) {
 	s.Helper()
-	s.byHand(more...)
+	s.byHand(append(more, vars{"Connections": 1})...)
 	dir = s.claimDir("web")
 	s.planted(dir, 3)
 	if err := bulk(dir, "bulk", large, uint64(time.Now().UnixNano())); err != nil {
@@ -208,7 +210,7 @@ func podKilledInRestore(s *site) {
 	dir, want := s.filled()
 	s.backup("conf")
 	s.wiped(dir)
-	s.gate.slowDown(slowly)
+	s.gate.slowDown(restorePace)
 	s.restore("back", "repo", workload("Deployment", "web"), data())
 	pod := s.restoring("back")
 	s.kubectl("delete", "pod", pod, "--grace-period=0", "--force")

@@ -38,6 +38,7 @@ var suite struct {
 	kubectl install.Kubectl
 	client  client.Client
 	restic  string
+	build   string // of the image
 }
 
 // limits are shorter than those of production, so that what is lost is found within a test's time.
@@ -131,16 +132,23 @@ func installStash(ctx context.Context, c *cluster.Cluster) error {
 	if err := c.LoadImage(ctx, archive); err != nil {
 		return err
 	}
-	err = errors.Join(
-		install.Apply(ctx, suite.kubectl, root, install.Options{Args: limits(), Build: filepath.Base(archive)}),
-		install.Wait(ctx, suite.kubectl, "120s"),
-	)
+	suite.build = filepath.Base(archive)
+	err = applyStash(ctx)
 	fmt.Fprintf(os.Stderr, "Stash is installed after %s\n", time.Since(begin).Round(time.Second))
 	if err != nil {
 		logs, _ := suite.kubectl.Run(ctx, "", "logs", "--namespace=stash", "--selector=app.kubernetes.io/name=stash", "--tail=30", "--prefix")
 		return fmt.Errorf("install Stash: %w\n%s", err, logs)
 	}
 	return nil
+}
+
+// applyStash installs the operator with further flags and waits until it is ready.
+func applyStash(ctx context.Context, args ...string) error {
+	o := install.Options{Args: append(limits(), args...), Build: suite.build}
+	if err := install.Apply(ctx, suite.kubectl, root, o); err != nil {
+		return err
+	}
+	return install.Wait(ctx, suite.kubectl, "120s")
 }
 
 func newClient(kubeconfig string) (client.Client, error) {
