@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +72,7 @@ func againstRestic(ctx context.Context, s *site, t *target, r *report) error {
 func (t *target) opening(ctx context.Context) ([]string, error) {
 	var all []cost
 	for range t.repeat {
-		c, err := t.plainRestic(ctx, "cat --no-lock config")
+		c, err := t.plainRestic(ctx, "cat", "--no-lock", "config")
 		if err != nil {
 			return nil, err
 		}
@@ -132,34 +136,60 @@ func (t *target) ourBackup(ctx context.Context) (cost, error) {
 
 // plainBackup runs restic by hand in the container beside the sidecar.
 func (t *target) plainBackup(ctx context.Context) (cost, error) {
-	return t.plainRestic(ctx, "backup --host=host-0 /data")
+	return t.plainRestic(ctx, "backup", "--host=host-0", "/data")
 }
 
-// plainRestic runs a command of restic in the container beside the sidecar. The time is taken there:
-// that of kubectl does not count.
-func (t *target) plainRestic(ctx context.Context, command string) (c cost, err error) {
+// timed runs restic between two looks at the clock. It waits for a line before and after, so that the
+// CPU time of getting into the container and out of it does not count.
+const timed = `echo ready; read -r line; date +%s%N; restic "$@" >/dev/null; code=$?; date +%s%N; echo "$code"; read -r line`
+
+// plainRestic runs a command of restic in the container beside the sidecar.
+func (t *target) plainRestic(ctx context.Context, args ...string) (c cost, err error) {
+	exec := []string{"exec", "--stdin", "--namespace=" + namespace, "--container=plain", t.pod.Name, "--", "sh", "-c", timed, "sh"}
+	cmd := t.kubectl.Cmd(ctx, append(exec, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		return c, fmt.Errorf("run plain restic: %w", err)
+	}
+	lines := bufio.NewScanner(out)
+	c, err = t.time(in, lines)
+	_ = in.Close() // the script ends with it
+	for lines.Scan() {
+		continue // Wait must not close the pipe before its end
+	}
+	if waitErr := cmd.Wait(); err != nil {
+		return c, fmt.Errorf("run plain restic: %w: %s", errors.Join(err, waitErr), stderr.Bytes())
+	}
+	return c, nil
+}
+
+// time leads the script timed.
+func (t *target) time(in io.Writer, lines *bufio.Scanner) (c cost, err error) {
+	if !lines.Scan() || lines.Text() != "ready" {
+		return c, fmt.Errorf("it is not ready: %q", lines.Text())
+	}
 	before, err := t.plain.cpu()
 	if err != nil {
 		return c, err
 	}
-	out, err := t.plainShell(ctx, "date +%s%N; restic "+command+" >/dev/null || exit; date +%s%N")
-	if err != nil {
+	if _, err := io.WriteString(in, "go\n"); err != nil {
 		return c, err
+	}
+	var said [3]int64 // begin, end, exit code
+	for i := range said {
+		lines.Scan()
+		if said[i], err = strconv.ParseInt(lines.Text(), 10, 64); err != nil {
+			return c, err
+		}
 	}
 	after, err := t.plain.cpu()
-	if err != nil {
-		return c, err
+	if err == nil && said[2] != 0 {
+		err = fmt.Errorf("exit code %d", said[2])
 	}
-	lines := strings.Fields(out)
-	if len(lines) < 2 {
-		return c, fmt.Errorf("read times of plain restic: %q", out)
-	}
-	begin, err1 := strconv.ParseInt(lines[0], 10, 64)
-	end, err2 := strconv.ParseInt(lines[len(lines)-1], 10, 64)
-	if err1 != nil || err2 != nil {
-		return c, fmt.Errorf("read times of plain restic: %q", out)
-	}
-	return cost{wall: time.Duration(end - begin), cpu: after - before}, nil
+	return cost{wall: time.Duration(said[1] - said[0]), cpu: after - before}, err
 }
 
 // plainShell runs a script in the container of plain restic.

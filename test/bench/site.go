@@ -44,6 +44,8 @@ type site struct {
 	cluster *cluster.Cluster
 	kubectl install.Kubectl
 	client  client.WithWatch
+	// build changes with the image's content.
+	build string
 }
 
 // newSite brings it up. The function that it returns removes what it made.
@@ -98,7 +100,8 @@ func (s *site) install(ctx context.Context) error {
 	if err := s.cluster.LoadImage(ctx, archive); err != nil {
 		return err
 	}
-	if err := install.Apply(ctx, s.kubectl, root, install.Options{Build: filepath.Base(archive)}); err != nil {
+	s.build = filepath.Base(archive)
+	if err := install.Apply(ctx, s.kubectl, root, install.Options{Build: s.build}); err != nil {
 		return err
 	}
 	if err := install.Wait(ctx, s.kubectl, patience.String()); err != nil {
@@ -120,7 +123,7 @@ func (s *site) apply(ctx context.Context, file string, more map[string]any) erro
 	storage := s.cluster.Storage()
 	values := map[string]any{
 		"Endpoint": storage.Endpoint(), "Bucket": bucket, "AccessKey": storage.AccessKey(), "SecretKey": storage.SecretKey(),
-		"Image": install.Image,
+		"Image": install.Image, "Build": s.build,
 	}
 	maps.Copy(values, more)
 	var text bytes.Buffer

@@ -61,6 +61,10 @@ func (s *site) targets(ctx context.Context) ([]*target, error) {
 }
 
 func (t *target) prepare(ctx context.Context) error {
+	_, err := t.kubectl.Run(ctx, "", "rollout", "status", "--namespace="+namespace, "--timeout="+patience.String(), "deployment/"+t.name)
+	if err != nil {
+		return err
+	}
 	if err := eventually(ctx, "the pod", t.findPod); err != nil {
 		return err
 	}
@@ -70,10 +74,10 @@ func (t *target) prepare(ctx context.Context) error {
 	if err := t.findVolume(ctx); err != nil {
 		return err
 	}
-	var err, err2 error
-	t.ours, err = findGroup(t.pod, api.ContainerSidecar)
-	t.plain, err2 = findGroup(t.pod, "plain")
-	if err := errors.Join(err, err2); err != nil {
+	if t.ours, err = findGroup(t.pod, api.ContainerSidecar); err != nil {
+		return err
+	}
+	if t.plain, err = findGroup(t.pod, "plain"); err != nil {
 		return err
 	}
 	t.agentLog = t.onNode("/var/log/pods", namespace+"_"+t.pod.Name+"_"+string(t.pod.UID), api.ContainerSidecar, "0.log")
