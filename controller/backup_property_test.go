@@ -59,7 +59,7 @@ func (m *backupModel) observe() *session.Backup {
 func (m *backupModel) reconcile() session.Action {
 	o := m.observe()
 	a := session.Next(o, m.now)
-	switch a.Kind { //nolint:exhaustive // the others are written down
+	switch a.Kind {
 	case session.KindNone, session.KindWait, session.KindRetry:
 	default:
 		record(m.bs, o, a, m.now)

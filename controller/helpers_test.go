@@ -25,9 +25,9 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	for want, list := range map[string][]v1beta1.Assignment{
-		"":              {{}, {Progress: &v1beta1.Progress{}}},
+		"":               {{}, {Progress: &v1beta1.Progress{}}},
 		"50%, 1m5s left": {{Progress: &v1beta1.Progress{BytesDone: 40, TotalBytes: 100, SecondsLeft: 65}}, {Progress: &v1beta1.Progress{BytesDone: 60, TotalBytes: 100, SecondsLeft: 3}}},
-		"100%":          {{Progress: &v1beta1.Progress{BytesDone: 300, TotalBytes: 100}}},
+		"100%":           {{Progress: &v1beta1.Progress{BytesDone: 300, TotalBytes: 100}}},
 	} {
 		if got := progressText(list); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -56,7 +56,7 @@ func TestARestoreHoldsItsTarget(t *testing.T) {
 		list []v1beta1.RestoreSession
 		want string
 	}{
-		"none": {nil, ""},
+		"none":                              {nil, ""},
 		"one that looks for snapshots":      {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, false, false, false)}, ""},
 		"one that has chosen":               {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, true, false, false)}, "Pending"},
 		"one that is being deleted":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreRunning, true, true, true)}, ""},
@@ -113,8 +113,11 @@ func TestAWorkloadThatWouldNotFollowItsTemplateIsNamed(t *testing.T) {
 
 func TestRolloutsMakeRoom(t *testing.T) {
 	r, now := &Rollouts{}, noon()
-	if !r.begin("a", 1, now) || !r.begin("a", 1, now) || r.begin("b", 1, now) {
-		t.Fatal("the limit does not hold")
+	for key, want := range map[string]bool{"a": true, "b": false} {
+		r.begin("a", 1, now)
+		if r.begin(key, 1, now) != want {
+			t.Fatalf("%s: the limit does not hold", key)
+		}
 	}
 	if !r.begin("b", 1, now.Add(rolloutLimit+time.Second)) {
 		t.Error("a rollout that stands still keeps all others waiting")

@@ -45,12 +45,12 @@ func TestAResultIsTakenFromItsOwnPodOnly(t *testing.T) {
 		change func(*v1beta1.BackupSession)
 		want   int
 	}{
-		"of the work that it has":                {sidecar("db-0", "p0"), "s1/host-0/1", nil, 1},
-		"of the work of another pod":             {sidecar("db-1", "p1"), "s1/host-0/1", nil, 0},
-		"of a pod of another workload":           {stranger, "s1/host-1/1", nil, 0},
-		"of an attempt that never was":           {sidecar("db-1", "p1"), "s1/host-0/7", nil, 0},
-		"of its host, after the work was taken":  {successor, "s1/host-0/1", func(bs *v1beta1.BackupSession) { released(bs) }, 1},
-		"of another host, after it was taken":    {sidecar("db-1", "p1"), "s1/host-0/1", func(bs *v1beta1.BackupSession) { released(bs) }, 0},
+		"of the work that it has":                  {sidecar("db-0", "p0"), "s1/host-0/1", nil, 1},
+		"of the work of another pod":               {sidecar("db-1", "p1"), "s1/host-0/1", nil, 0},
+		"of a pod of another workload":             {stranger, "s1/host-1/1", nil, 0},
+		"of an attempt that never was":             {sidecar("db-1", "p1"), "s1/host-0/7", nil, 0},
+		"of its host, after the work was taken":    {successor, "s1/host-0/1", func(bs *v1beta1.BackupSession) { released(bs) }, 1},
+		"of another host, after it was taken":      {sidecar("db-1", "p1"), "s1/host-0/1", func(bs *v1beta1.BackupSession) { released(bs) }, 0},
 		"of a host that the session does not have": {sidecar("db-7", "p7"), "s1/host-7/1", nil, 0},
 	}
 	for name, c := range cases {
@@ -188,10 +188,10 @@ func TestARestoreIsReportedByThePodThatHasTheWork(t *testing.T) {
 		stored    bool
 		repeats   bool
 	}{
-		"its own":                          {pod: "p9", task: "q1/host-0/p9/2", stored: true},
-		"a pod that has no work":           {pod: "p5", task: "q1/host-0/p5/1"},
-		"a pod with the work of another":   {pod: "p5", task: "q1/host-0/p9/2"},
-		"one that lost it to another":      {pod: "p0", task: "q1/host-0/p0/1", repeats: true},
+		"its own":                           {pod: "p9", task: "q1/host-0/p9/2", stored: true},
+		"a pod that has no work":            {pod: "p5", task: "q1/host-0/p5/1"},
+		"a pod with the work of another":    {pod: "p5", task: "q1/host-0/p9/2"},
+		"one that lost it to another":       {pod: "p0", task: "q1/host-0/p0/1", repeats: true},
 		"one that lost it to nobody so far": {pod: "p0", task: "q1/host-0/p0/1", alone: true, stored: true},
 	}
 	for name, c := range cases {
