@@ -21,9 +21,6 @@ type Restore struct {
 	TargetFound bool
 	// HostNames are the hosts of the target.
 	HostNames []string
-	// Copies is how many pods have volumes of their own, which no other pod of their host shares:
-	// each of them must be restored. It is 0 where volumes are claims.
-	Copies int
 	// Backups is the name of a running BackupSession of the target.
 	Backups string
 	// Other is the name of another unfinished RestoreSession of the target that goes first.

@@ -213,16 +213,16 @@ type BackupTargetStatus struct {
 	// Assignments say which pod backs up which host, while it does.
 	// +optional
 	Assignments []Assignment `json:"assignments,omitempty"`
-	// Released counts, for each host that was taken from a pod, the attempts so far.
+	// Released counts, for each host of the session, the attempts that were given up.
 	// +optional
 	Released []ReleasedHost `json:"released,omitempty"`
 }
 
-// ReleasedHost counts the attempts of a host that was taken from its pod.
+// ReleasedHost counts the attempts of a host that were given up.
 type ReleasedHost struct {
 	// Hostname of the host.
 	Hostname string `json:"hostname"`
-	// Attempts so far.
+	// Attempts that were given up so far.
 	Attempts int32 `json:"attempts"`
 	// Message says why the last attempt was given up.
 	// +optional
