@@ -116,7 +116,20 @@ func (j *job) list(ctx context.Context, found *protocol.Maintained) error {
 		return err
 	}
 	found.TotalSize = stats.TotalSize
-	return nil
+	ids, err := j.lockIDs(ctx)
+	for _, id := range ids {
+		found.Locks = append(found.Locks, restic.Lock{ID: id})
+	}
+	return err
+}
+
+// lockIDs lists the locks that are held.
+func (j *job) lockIDs(ctx context.Context) ([]string, error) {
+	out, err := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
+	if err != nil {
+		return nil, err
+	}
+	return restic.ReadList(out)
 }
 
 // snapshots lists snapshots, the oldest first.
@@ -182,11 +195,7 @@ func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
 // unlock removes the locks if each of them is of a host that is known dead; else it only lists
 // them. restic cannot remove one lock, and its own idea of a stale one is wrong between pods.
 func (j *job) unlock(ctx context.Context, m protocol.Maintain, found *protocol.Maintained) error {
-	out, err := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
-	if err != nil {
-		return err
-	}
-	ids, err := restic.ReadList(out)
+	ids, err := j.lockIDs(ctx)
 	if err != nil {
 		return err
 	}
@@ -217,11 +226,7 @@ var errGone = errors.New("the lock is gone")
 func (j *job) lock(ctx context.Context, id string) (restic.Lock, error) {
 	out, err := j.output(ctx, restic.CatLock{ID: id}.Args())
 	if err != nil {
-		left, listErr := j.output(ctx, restic.List{Type: restic.ListLocks}.Args())
-		if listErr != nil {
-			return restic.Lock{}, listErr
-		}
-		ids, listErr := restic.ReadList(left)
+		ids, listErr := j.lockIDs(ctx)
 		if listErr != nil {
 			return restic.Lock{}, listErr
 		}

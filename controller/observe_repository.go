@@ -245,8 +245,8 @@ func (w *World) deadHolders(ctx context.Context, reader client.Reader, repo *v1a
 			dead = append(dead, h.Pod)
 			continue
 		}
-		// A minute for clocks that differ.
-		before[h.Pod] = later(w.Now().Add(-lockAge), agentSince(pod).Add(-time.Minute))
+		// The lock's time and the container's are of one node's clock; a status has whole seconds.
+		before[h.Pod] = later(w.Now().Add(-lockAge), agentSince(pod))
 	}
 	// Names repeat: pods of StatefulSets, and pods of two namespaces.
 	dead = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(dead))), func(name string) bool { return !before[name].IsZero() })

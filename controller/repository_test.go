@@ -151,6 +151,39 @@ func TestLocksAreLookedAtAndRememberedUntilTheyAreGone(t *testing.T) {
 	}
 }
 
+// A pod that was lost may have left a lock, though nothing has been kept waiting by it yet.
+func TestLocksThatNobodyHoldsAreLookedAt(t *testing.T) {
+	now := metav1.NewTime(noon())
+	for name, c := range map[string]struct {
+		work v1alpha1.RepositoryWork
+		m    protocol.Maintained
+		want []string
+	}{
+		"a list that saw a lock": {
+			v1alpha1.RepositoryWork{Operation: v1alpha1.OperationList},
+			protocol.Maintained{Locks: []restic.Lock{{ID: "a"}}},
+			[]string{session.UnknownLock},
+		},
+		"a search for a lost backup": {
+			v1alpha1.RepositoryWork{Operation: v1alpha1.OperationFind, Subject: "BackupSession/demo/one"},
+			protocol.Maintained{},
+			[]string{session.UnknownLock},
+		},
+		"a search for a restore": {
+			v1alpha1.RepositoryWork{Operation: v1alpha1.OperationFind, Subject: "RestoreSession/demo/one"},
+			protocol.Maintained{},
+			nil,
+		},
+		"a list that saw none": {v1alpha1.RepositoryWork{Operation: v1alpha1.OperationList}, protocol.Maintained{}, nil},
+	} {
+		repo := repository()
+		recordWork(repo, c.work, protocol.Result{Maintained: &c.m}, now)
+		if d := cmp.Diff(c.want, repo.Status.Locks); d != "" {
+			t.Errorf("%s: locks (-want +got):\n%s", name, d)
+		}
+	}
+}
+
 func TestAFailureSaysWhatItIsAbout(t *testing.T) {
 	now := metav1.NewTime(noon())
 	for op, c := range map[v1alpha1.RepositoryOperation]struct {
@@ -206,7 +239,7 @@ func TestAPodThatHeldCredentialsIsKnownDead(t *testing.T) {
 	}
 	want := map[string]time.Time{
 		"lives": noon().Add(-lockAge),         // restic gives up a lock that it cannot refresh
-		"again": noon().Add(-6 * time.Minute), // its predecessor's locks are older than its agent
+		"again": noon().Add(-5 * time.Minute), // its predecessor's locks are older than its agent
 	}
 	if d := cmp.Diff(want, before); d != "" {
 		t.Error(d)

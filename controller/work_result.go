@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
@@ -129,6 +131,11 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	case v1alpha1.OperationCheck:
 		recordCheck(repo, m, now)
 	case v1alpha1.OperationFind, v1alpha1.OperationUnlock:
+	}
+	// No agent was at work: whose locks these are is looked at next. A search means that a pod was
+	// lost, which may have left one.
+	if len(m.Locks) > 0 && w.Operation != v1alpha1.OperationUnlock || w.Operation == v1alpha1.OperationFind && strings.HasPrefix(w.Subject, v1beta1.KindBackupSession+"/") {
+		st.Locks = []string{session.UnknownLock}
 	}
 }
 

@@ -131,8 +131,9 @@ func (o *Repository) want(now time.Time) WorkAction {
 	if o.probeDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationProbe}
 	}
-	// What kept the last operation waiting is looked at before it is waited for.
-	if slices.Contains(st.Locks, UnknownLock) {
+	// What kept the last operation waiting is looked at before it is waited for; while agents work,
+	// there are locks of theirs, and searches must go on.
+	if slices.Contains(st.Locks, UnknownLock) && !o.Busy {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if left := o.pause(now); left > 0 {

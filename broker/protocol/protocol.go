@@ -276,7 +276,8 @@ type Maintained struct {
 	// Healthy is the answer to Check; false with Error empty means damage, listed in Faults.
 	Healthy *bool    `json:"healthy,omitempty"`
 	Faults  []string `json:"faults,omitempty"`
-	// Locks that are held, and whether they were removed (Unlock).
+	// Locks that are held, and whether they were removed (Unlock). List, Forget and Prune say only
+	// their IDs.
 	Locks    []restic.Lock `json:"locks,omitempty"`
 	Unlocked bool          `json:"unlocked,omitempty"`
 }
