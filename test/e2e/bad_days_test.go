@@ -65,7 +65,14 @@ func (s *site) cameBack(want tree, dir string) {
 	s.running(1)
 	s.same("the volume", want, dir)
 	s.notClosed()
+}
+
+// goesOn takes another backup: retention after it waits for nobody's lock.
+func (s *site) goesOn() {
+	s.Helper()
+	s.kept(s.backup("conf"))
 	s.unlocked()
+	s.healthy("repo")
 }
 
 func leaderDiesInRestore(s *site) {
@@ -74,7 +81,7 @@ func leaderDiesInRestore(s *site) {
 	s.killLeader()
 	s.gate.heal()
 	s.cameBack(want, dir)
-	s.backup("conf")
+	s.goesOn()
 }
 
 func operatorRolls(s *site) {
@@ -90,6 +97,7 @@ func operatorRolls(s *site) {
 	s.rollOperator()
 	s.gate.heal()
 	s.cameBack(want, dir)
+	s.goesOn()
 }
 
 func (s *site) rollOperator() {
@@ -165,6 +173,7 @@ func restoreWaits(s *site) {
 	})
 	s.gate.heal()
 	s.cameBack(want, dir)
+	s.goesOn()
 }
 
 func storedMeanwhile(s *site) {
@@ -193,9 +202,7 @@ func powerCutInBackup(s *site) {
 	s.Logf("the session says: %s", bs.Status.Reason)
 	s.powerBack(node)
 	s.running(1)
-	s.backup("conf")
-	s.unlocked()
-	s.healthy("repo")
+	s.goesOn()
 }
 
 func powerCutInRestore(s *site) {
@@ -212,7 +219,7 @@ func powerCutInRestore(s *site) {
 	}
 	s.powerBack(node)
 	s.cameBack(want, dir)
-	s.backup("conf")
+	s.goesOn()
 }
 
 func rebootAfterRestore(s *site) {
@@ -243,8 +250,7 @@ func rebootAfterRestore(s *site) {
 	})
 	s.holds(dir, "after", "the restore")
 	s.holds(dir, "bulk", "changed")
-	s.backup("conf")
-	s.unlocked()
+	s.goesOn()
 }
 
 func classicSidecar(s *site) {

@@ -63,9 +63,7 @@ func storageGoesAway(s *site) {
 	s.gate.refuse()
 	s.failed(name)
 	s.gate.heal()
-	s.backup("conf")
-	s.unlocked()
-	s.healthy("repo")
+	s.goesOn()
 }
 
 func storageHangs(s *site) {

@@ -27,11 +27,11 @@ func (s *site) backupNow(config string) string {
 	return bs.Name
 }
 
-// backed waits for the end of a session and returns it.
+// ended waits for the end of a session and returns it.
 func (s *site) ended(name string) *v1beta1.BackupSession {
 	s.Helper()
 	bs := &v1beta1.BackupSession{}
-	s.eventually(long, "BackupSession "+name+" ends", func(ctx context.Context) error {
+	s.eventually(longest, "BackupSession "+name+" ends", func(ctx context.Context) error {
 		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, bs); err != nil {
 			return err
 		}

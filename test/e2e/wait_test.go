@@ -14,6 +14,9 @@ const (
 	soon = 60 * time.Second
 	// long is how long a session may take.
 	long = 120 * time.Second
+	// longest is how long a session may take to find out that its pod is lost: all of limits()
+	// one after the other.
+	longest = 180 * time.Second
 )
 
 // final is an error after which waiting is in vain.
