@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,8 +146,9 @@ const timed = `echo ready; read -r line; date +%s%N; restic "$@" >/dev/null; cod
 
 // plainRestic runs a command of restic in the container beside the sidecar.
 func (t *target) plainRestic(ctx context.Context, args ...string) (c cost, err error) {
-	exec := []string{"exec", "--stdin", "--namespace=" + namespace, "--container=plain", t.pod.Name, "--", "sh", "-c", timed, "sh"}
-	cmd := t.kubectl.Cmd(ctx, append(exec, args...)...)
+	cmd := t.kubectl.Cmd(ctx, slices.Concat([]string{
+		"exec", "--stdin", "--namespace=" + namespace, "--container=plain", t.pod.Name, "--", "sh", "-c", timed, "sh",
+	}, args)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err1 := cmd.StdinPipe()
