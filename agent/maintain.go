@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/restic/exec"
 )
+
+// lockWait is how long a worker waits for a lock. It is given exclusive work when none of our agents
+// is at work, so that a lock is a dead one or a stranger's: whose it is is better looked at soon.
+const lockWait = 10 * time.Second
 
 // maxListed is how many snapshots an answer lists that is not a search's.
 const maxListed = 50
@@ -61,7 +66,7 @@ func (j *job) maintainExisting(ctx context.Context, m protocol.Maintain, found *
 // change runs a command that changes the repository and waits for locks.
 func (j *job) change(ctx context.Context, args []string) error {
 	_, err := j.runner.Run(ctx, exec.Command{
-		Repository: j.task.Repository, Args: args, Line: func([]byte) {}, RetryLock: j.timings.RetryLock,
+		Repository: j.task.Repository, Args: args, Line: func([]byte) {}, RetryLock: min(lockWait, j.timings.RetryLock),
 	})
 	return err
 }
@@ -79,7 +84,7 @@ func (j *job) prune(ctx context.Context, found *protocol.Maintained) error {
 func (j *job) check(ctx context.Context, found *protocol.Maintained) error {
 	var output restic.CheckOutput
 	run, err := j.runner.Run(ctx, exec.Command{
-		Repository: j.task.Repository, Args: restic.Check{}.Args(), Line: output.Line, RetryLock: j.timings.RetryLock,
+		Repository: j.task.Repository, Args: restic.Check{}.Args(), Line: output.Line, RetryLock: min(lockWait, j.timings.RetryLock),
 	})
 	healthy := err == nil
 	switch {

@@ -30,17 +30,21 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		return err
 	}
 	stats := hostStats(id, r)
-	var told *v1beta1.BackupSession
+	var told, heard *v1beta1.BackupSession
 	err = updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
 		if ok, err := g.mayTell(ctx, bs, id, r.ID); err != nil || !ok {
 			return false, err
 		}
+		heard = bs
 		write, counts := recordResult(bs, stats, r.Finished, g.Now())
 		if counts {
 			told = bs
 		}
 		return write, nil
 	})
+	if err == nil && heard != nil && r.Error != "" {
+		err = g.ended(ctx, heard, id, r)
+	}
 	if err == nil && told != nil {
 		if stats.Phase == v1beta1.HostBackupSucceeded {
 			g.event(told, corev1.EventTypeNormal, "Host Backup Succeeded", fmt.Sprintf("host %s was backed up in %s by pod %s", stats.Hostname, stats.Duration, id.Pod))

@@ -247,6 +247,9 @@ func (w *World) deadHolders(ctx context.Context, reader client.Reader, repo *v1a
 		}
 		// The lock's time and the container's are of one node's clock; a status has whole seconds.
 		before[h.Pod] = later(w.Now().Add(-lockAge), agentSince(pod))
+		if h.Ended != nil && string(pod.UID) == h.UID {
+			before[h.Pod] = later(before[h.Pod], h.Ended.Time)
+		}
 	}
 	// Names repeat: pods of StatefulSets, and pods of two namespaces.
 	dead = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(dead))), func(name string) bool { return !before[name].IsZero() })

@@ -151,6 +151,24 @@ func TestLocksAreLookedAtAndRememberedUntilTheyAreGone(t *testing.T) {
 	}
 }
 
+// A living agent that says that its restic has ended leaves no living lock behind.
+func TestLocksFromBeforeAFailedRunAreDead(t *testing.T) {
+	repo := repository()
+	ended := metav1.NewTime(noon().Add(-time.Minute))
+	repo.Status.Holders = []v1alpha1.Holder{{Namespace: "demo", Pod: "lives", UID: "u-lives", Ended: &ended}}
+	w := newWorld(t, interceptor.Funcs{}, repo, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "lives", UID: "u-lives"},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning},
+	})
+	_, before, err := w.deadHolders(t.Context(), w.Live, repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]time.Time{"lives": ended.Time}, before); d != "" {
+		t.Error(d)
+	}
+}
+
 // A pod that was lost may have left a lock, though nothing has been kept waiting by it yet.
 func TestLocksThatNobodyHoldsAreLookedAt(t *testing.T) {
 	now := metav1.NewTime(noon())

@@ -12,7 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/broker/protocol"
 )
 
 // maxHolders bounds the record of pods that were given credentials for a Repository.
@@ -43,6 +45,40 @@ func (w *World) mayUse(ctx context.Context, repo *v1alpha1.Repository, namespace
 	case v1alpha1.NamespacesFromSame:
 	}
 	return false, nil
+}
+
+// ended records that restic has failed in a pod and is not running any more: a lock that it could
+// not remove, since the backend was away, is known dead though the pod lives. Nothing is recorded
+// while the pod has other work, whose locks are alive.
+func (g *Agents) ended(ctx context.Context, bs *v1beta1.BackupSession, id broker.Identity, r protocol.Result) error {
+	list := &v1beta1.BackupSessionList{}
+	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
+		return fmt.Errorf("list BackupSessions: %w", err)
+	}
+	for i := range list.Items {
+		for _, t := range list.Items[i].Status.Targets {
+			if slices.ContainsFunc(t.Assignments, func(a v1beta1.Assignment) bool { return a.PodUID == id.PodUID && a.ID != r.ID }) {
+				return nil
+			}
+		}
+	}
+	config := &v1beta1.BackupConfiguration{}
+	if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, config); err != nil {
+		return client.IgnoreNotFound(err) //nolint:wrapcheck // nobody is told of a configuration that is gone
+	}
+	repo, err := g.Repository(ctx, config.Spec.Repository, config.Namespace)
+	if err != nil || repo == nil {
+		return err
+	}
+	at := metav1.NewTime(r.Finished)
+	return ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+		i := slices.IndexFunc(live.Status.Holders, func(h v1alpha1.Holder) bool { return h.UID == id.PodUID })
+		if i < 0 {
+			return false, nil
+		}
+		live.Status.Holders[i].Ended = &at
+		return true, nil
+	}))
 }
 
 // holds records that a pod is given credentials for a Repository, before it is: a lock that it

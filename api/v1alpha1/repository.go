@@ -186,6 +186,10 @@ type Holder struct {
 	Pod string `json:"pod"`
 	// UID of the pod.
 	UID string `json:"uid"`
+	// Ended is when the pod's agent last said that restic has failed and ended: locks of it that
+	// are older are dead.
+	// +optional
+	Ended *metav1.Time `json:"ended,omitempty"`
 }
 
 // Snapshot is one restic snapshot.

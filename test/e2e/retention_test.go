@@ -22,7 +22,7 @@ func retention() []scenario {
 // repository, oldest first.
 func (s *site) kept(session *v1beta1.BackupSession) []string {
 	s.Helper()
-	s.eventually(soon, "retention has seen "+session.Name, func(ctx context.Context) error {
+	s.eventually(long, "retention has seen "+session.Name, func(ctx context.Context) error {
 		bs := &v1beta1.BackupSession{}
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(session), bs); err != nil {
 			return err
