@@ -7,10 +7,18 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
+
+// environment is that of the host's processes. The memory limit is process 1's own: an API server
+// below it would do nothing but collect garbage.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") })
+}
 
 // supervisor starts the host's processes, restarts those that end, and reaps
 // every orphan, which is the duty of process 1.
@@ -94,7 +102,7 @@ func (s *supervisor) fork(st *processState) error {
 	// Not os/exec: its Wait and the reaper would take results from each other.
 	p, err := os.StartProcess(path, st.Args, &os.ProcAttr{
 		Dir:   st.Dir,
-		Env:   os.Environ(),
+		Env:   environment(),
 		Files: []*os.File{null, out, out},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
