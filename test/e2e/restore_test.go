@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -270,13 +272,16 @@ func neverUnderALivingPod(s *site) {
 // unreachableWhileRestoring takes the storage away after the snapshots were chosen.
 func unreachableWhileRestoring(s *site) {
 	dir, want := s.filled()
-	s.slowRestore(dir)
+	s.backup("conf")
+	s.wiped(dir)
+	s.gate.slowDown(restorePace)
+	rs := s.restoreOf("back", "repo", workload("Deployment", "web"), data())
+	// Without it, restic tries for a quarter of an hour.
+	rs.Spec.TimeOut = &metav1.Duration{Duration: 90 * time.Second}
+	s.create(rs)
+	s.restoring("back")
 	s.gate.refuse()
-	rs := s.restoreEnded("back")
-	s.Logf("RestoreSession is %s: %s", rs.Status.Phase, rs.Status.Reason)
-	if rs.Status.Phase != v1beta1.RestoreFailed {
-		s.Fatalf("the restore is %s", rs.Status.Phase)
-	}
+	s.notRestored("back", "timeOut")
 	pods, err := s.pods(s.Context())
 	if err != nil {
 		s.Fatal(err)
