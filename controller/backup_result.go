@@ -36,6 +36,9 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 			return false, err
 		}
 		heard = bs
+		if len(bs.Status.Targets) > 0 && !session.Finished(bs.Status.Phase) && stopped(bs.Status.Targets[0].Assignments, r, metav1.NewTime(g.Now())) {
+			return true, nil
+		}
 		write, counts := recordResult(bs, stats, r.Finished, g.Now())
 		if counts {
 			told = bs

@@ -49,6 +49,9 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 			// Another one restores the host now. The pod must not start meanwhile.
 			return false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
 		}
+		if stopped(rs.Status.Assignments, r, metav1.NewTime(g.Now())) {
+			return true, nil
+		}
 		session.RecordRestore(&rs.Status, id.PodUID, stats, written)
 		rs.Status.Progress = progressText(rs.Status.Assignments)
 		told = rs
