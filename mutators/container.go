@@ -73,7 +73,7 @@ func (u union) container(name, role string, s Settings, mounts []corev1.VolumeMo
 		{Name: api.VolumeCA, MountPath: api.MountCA, ReadOnly: true},
 	}, mounts...)
 	for i, l := range u.Locals {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: localName(i), MountPath: l.Path})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: localName(i), MountPath: l.Path, SubPath: l.SubPath})
 	}
 	return c
 }

@@ -29,6 +29,8 @@ type wish struct {
 type local struct {
 	Source corev1.VolumeSource `json:"source"`
 	Path   string              `json:"path"`
+	// SubPath of the volume, as the worker mounts it.
+	SubPath string `json:"subPath,omitempty"`
 }
 
 // union is what all wishes of one container ask for together. Its exported fields are what the user
@@ -54,7 +56,7 @@ func (u union) with(w wish) (union, *Problem) {
 		}
 	}
 	if w.local != nil {
-		if p := out.backend(local{Source: w.local.VolumeSource, Path: path.Clean(w.local.MountPath)}); p != nil {
+		if p := out.backend(local{Source: w.local.VolumeSource, Path: path.Clean(w.local.MountPath), SubPath: strings.Trim(path.Clean("/"+w.local.SubPath), "/")}); p != nil {
 			return u, p
 		}
 	}
@@ -96,7 +98,7 @@ func (u *union) backend(l local) *Problem {
 		if other.Path != l.Path {
 			continue
 		}
-		if equality.Semantic.DeepEqual(other.Source, l.Source) {
+		if equality.Semantic.DeepEqual(other, l) {
 			return nil
 		}
 		return problem(ProblemMountConflict, "two Repositories of this workload mount different volumes at %s: give one of them another spec.backend.local.mountPath", l.Path)
