@@ -23,9 +23,6 @@ func (j *job) backup(ctx context.Context, b protocol.Backup, result *protocol.Re
 	if b.Host == "" || len(b.Paths) == 0 {
 		return failed(protocol.ReasonOther, "read task: it names no host or no path")
 	}
-	if _, err := j.config(ctx); err != nil {
-		return err
-	}
 	var failures []error
 	for i, path := range b.Paths {
 		command := restic.Backup{Host: b.Host, Path: path, Tags: b.Tags, Exclude: b.Exclude, UserArgs: args}
@@ -78,8 +75,11 @@ func (j *job) backupPath(ctx context.Context, b restic.Backup, index, count int)
 			SecondsLeft: s.SecondsRemaining, Path: b.Path,
 		})
 	}}
+	// No run of its own tries the keys before: it would derive the key of the repository twice, which
+	// is most of what a small backup costs.
 	run, err := j.runner.Run(ctx, exec.Command{
-		Repository: j.task.Repository, Args: b.Args(), Line: output.Line, RetryLock: j.timings.RetryLock,
+		Repository: j.task.Repository, Args: b.Args(), Line: output.Line,
+		OpenLimit: j.timings.Metadata, RetryLock: j.timings.RetryLock,
 	})
 	incomplete := errors.Is(err, restic.ErrIncomplete)
 	if err != nil && !incomplete {

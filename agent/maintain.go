@@ -65,14 +65,18 @@ func (j *job) maintainExisting(ctx context.Context, m protocol.Maintain, found *
 
 // change runs a command that changes the repository and waits for locks.
 func (j *job) change(ctx context.Context, args []string) error {
+	return j.changeIn(ctx, j.task.Repository, args)
+}
+
+func (j *job) changeIn(ctx context.Context, r restic.Repository, args []string) error {
 	_, err := j.runner.Run(ctx, exec.Command{
-		Repository: j.task.Repository, Args: args, Line: func([]byte) {}, RetryLock: min(lockWait, j.timings.RetryLock),
+		Repository: r, Args: args, Line: func([]byte) {}, RetryLock: min(lockWait, j.timings.RetryLock),
 	})
 	return err
 }
 
 func (j *job) prune(ctx context.Context, found *protocol.Maintained) error {
-	if err := j.change(ctx, restic.Prune{}.Args()); err != nil {
+	if err := j.changeIn(ctx, j.task.Repository.ForPrune(), restic.Prune{}.Args()); err != nil {
 		return err
 	}
 	found.Pruned = true

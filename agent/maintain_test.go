@@ -166,6 +166,7 @@ func TestForgetKeepsWhatIsProtectedAndPrunes(t *testing.T) {
 	last := r.snapshot("host-0", data)
 	m := forget(data)
 	m.Forget.Protect, m.Forget.Prune = []string{first[:8]}, true
+	r.Options = []string{"local.connections=1"} // as a user may choose; restic prune needs two
 
 	result := ask(r, m)
 	mustSucceed(t, result)

@@ -20,25 +20,26 @@ var (
 	errGivenUp = errors.New("given up")
 )
 
-// limit ends a run, see Command.Limit.
+// limit ends a run, see Command.Limit and Command.OpenLimit.
 type limit struct {
-	limited bool
-	cancel  context.CancelCauseFunc
+	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
+	watching bool
 	late     bool
 	retrying bool
 	timers   []*time.Timer
 }
 
-func newLimit(d time.Duration, cancel context.CancelCauseFunc) *limit {
-	l := &limit{limited: d > 0, cancel: cancel}
-	if !l.limited {
-		return l
+func newLimit(c Command, cancel context.CancelCauseFunc) *limit {
+	l := &limit{cancel: cancel, watching: c.Limit > 0 || c.OpenLimit > 0}
+	if c.OpenLimit > 0 {
+		l.timers = append(l.timers, time.AfterFunc(c.OpenLimit, l.expire))
 	}
-	l.timers = []*time.Timer{
-		time.AfterFunc(d, l.expire),
-		time.AfterFunc(2*d, func() { cancel(errLimit) }),
+	if c.Limit > 0 {
+		l.timers = append(l.timers,
+			time.AfterFunc(c.Limit, l.expire),
+			time.AfterFunc(2*c.Limit, func() { cancel(errLimit) }))
 	}
 	return l
 }
@@ -47,25 +48,33 @@ func (l *limit) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.late = true
-	if l.retrying {
+	if l.watching && l.retrying {
 		l.cancel(errLimit)
 	}
 }
 
 // heard looks at what restic has said so far.
 func (l *limit) heard(s *restic.Stderr) {
-	if !l.limited || s.Retries == 0 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.watching || s.Retries == 0 {
 		return
 	}
 	if s.Retries >= earlyRetries && restic.Classify(restic.ExitFailed, s.LastRetry).Definitive() {
 		l.cancel(errGivenUp)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.retrying = true
 	if l.late {
 		l.cancel(errLimit)
 	}
+}
+
+// opened is called with the first line of the output of a run that moves data: the backend has
+// answered, and what it refuses from now on is restic's to try again.
+func (l *limit) opened() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watching = false
 }
 
 func (l *limit) stop() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // maxLine is the length at which a line is cut; what is cut is no message any more and is skipped
@@ -53,14 +54,18 @@ func (w *lineWriter) flush() {
 	}
 }
 
-// consumer returns what reads stdout.
-func consumer(c Command, output *bytes.Buffer) func(io.Reader) error {
+// consumer returns what reads stdout. opened is called before the first line is handed on.
+func consumer(c Command, output *bytes.Buffer, opened func()) func(io.Reader) error {
 	switch {
 	case c.Read != nil:
 		return c.Read
 	case c.Line != nil:
 		return func(r io.Reader) error {
-			w := &lineWriter{line: c.Line}
+			first := sync.OnceFunc(opened)
+			w := &lineWriter{line: func(line []byte) {
+				first()
+				c.Line(line)
+			}}
 			_, err := io.Copy(w, r)
 			w.flush()
 			return err

@@ -64,6 +64,9 @@ type Command struct {
 	// run that has not failed on the backend gets twice that time, since it may be waiting for its
 	// share of the CPU to derive the key; one whose backend says a clear no ends early.
 	Limit time.Duration
+	// OpenLimit is Limit for a run that moves data: it holds until the first line of the output and
+	// ends only a run that is retrying; 0: none.
+	OpenLimit time.Duration
 	// RetryLock is how long restic waits for a lock; 0: not at all.
 	RetryLock time.Duration
 }
@@ -88,7 +91,7 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := newLimit(c.Limit, cancel)
+	watch := newLimit(c, cancel)
 	defer watch.stop()
 	global, cleanup, err := r.globalArgs(c)
 	if err != nil {
@@ -108,7 +111,7 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 		watch.heard(result.Stderr)
 	}}
 	output := &bytes.Buffer{}
-	runErr := r.wait(ctx, cmd, stderr, consumer(c, output))
+	runErr := r.wait(ctx, cmd, stderr, consumer(c, output, watch.opened))
 	result.Output = output.Bytes()
 	result.Code = exitCode(cmd)
 	if result.Code == restic.ExitOK && runErr == nil {

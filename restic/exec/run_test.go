@@ -242,6 +242,38 @@ while :; do sleep 0.05; done`, times, cause)
 	}
 }
 
+func TestRunWithAnOpenLimitEndsWhatTheBackendRefusesBeforeTheFirstLine(t *testing.T) {
+	const (
+		status  = `echo "{\"message_type\":\"status\"}"; sleep 0.2; `
+		refused = `echo "Load(<index/0>) returned error, retrying after 1s: dial tcp 10.0.0.1:9000: i/o timeout" >&2; `
+		denied  = `for i in 1 2 3; do echo "Stat(<config/>) returned error, retrying after 1s: The Access Key Id you provided does not exist in our records." >&2; done; `
+		hangs   = `while :; do sleep 0.05; done`
+	)
+	for name, c := range map[string]struct {
+		text  string
+		limit time.Duration
+		want  restic.Reason
+	}{
+		"a wrong key is given up at once":                     {denied + hangs, patience, restic.ReasonAccessDenied},
+		"a backend that cannot be reached has the limit":      {refused + hangs, 100 * time.Millisecond, restic.ReasonUnreachable},
+		"silence is no refusal: the index may be large":       {"sleep 0.5; " + status, 100 * time.Millisecond, ""},
+		"after the first line restic may try for long":        {status + refused + denied + "sleep 0.3", 100 * time.Millisecond, ""},
+		"a backend that came back within the limit goes on":   {refused + status + "sleep 0.5", time.Second, ""},
+		"a wrong key in the middle of a backup is restic's":   {status + denied, patience, ""},
+		"a definite no that is said too seldom is not enough": {strings.Replace(denied, "1 2 3", "1 2", 1) + status, patience, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			_, err := script(t, "trap 'exit 130' INT\n"+c.text).Run(t.Context(), exec.Command{
+				Args: []string{"backup"}, OpenLimit: c.limit, Line: func([]byte) {},
+			})
+			if restic.ReasonOf(err) != c.want || time.Since(begin) > patience/2 {
+				t.Errorf("error = %v after %s, want reason %q", err, time.Since(begin), c.want)
+			}
+		})
+	}
+}
+
 func TestRunSetsThePriority(t *testing.T) {
 	r := script(t, `nice; ionice -p $$`)
 	r.Nice, r.IOClass, r.IOLevel = new(7), 2, 6

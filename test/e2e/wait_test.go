@@ -30,7 +30,11 @@ func (s *site) eventually(limit time.Duration, what string, check func(context.C
 	begin := time.Now()
 	var last error
 	err := wait.PollUntilContextTimeout(s.Context(), 300*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
-		if last = check(ctx); last == nil {
+		err := check(ctx)
+		if err != nil && ctx.Err() != nil {
+			return false, ctx.Err() // a request that was cut off says nothing
+		}
+		if last = err; last == nil {
 			return true, nil
 		}
 		if _, over := errors.AsType[final](last); over {
