@@ -15,7 +15,7 @@ NODES     ?= 3
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 # Packages with tests that bring up a control plane or a cluster.
-LIVE  := /test/(api|corpus|docs|e2e|demo|bench|cluster)(/|$$)
+LIVE  := /test/(api|corpus|docs|e2e|demo|cluster)(/|$$)
 TEST  := go test -count=1
 # The race detector needs a C compiler.
 RACE  := $(TEST) $(if $(shell command -v gcc),-race)
@@ -82,7 +82,6 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each
 	tools/fuzz $(FUZZTIME)
 
 bench: $(TOOLS)/benchstat ## the budgets of docs/benchmarks.md, side by side in one run (BENCH='-only handler': a part)
-	$(TEST) ./test/bench
 	go run ./test/bench -benchstat $(TOOLS)/benchstat -benchtime $(BENCHTIME) $(BENCH)
 
 chaos: ## e2e of bad days over and over, in random order

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -275,11 +274,4 @@ func classicSidecar(s *site) {
 	s.wiped(dir)
 	s.restore("back", "deploy-web", workload("Deployment", "web"), data())
 	s.cameBack(want, dir)
-}
-
-// TestBadDays breaks nodes and the operator, one test after the other.
-func TestBadDays(t *testing.T) {
-	for _, c := range badDays() {
-		t.Run(c.name, func(t *testing.T) { c.run(newSite(t)) })
-	}
 }

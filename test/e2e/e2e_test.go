@@ -34,3 +34,10 @@ func TestSideBySide(t *testing.T) {
 		})
 	}
 }
+
+// TestBadDays breaks nodes and the operator, one test after the other.
+func TestBadDays(t *testing.T) {
+	for _, c := range badDays() {
+		t.Run(c.name, func(t *testing.T) { c.run(newSite(t)) })
+	}
+}

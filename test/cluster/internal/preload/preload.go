@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -44,5 +45,30 @@ func one(socket, file, markers string) error {
 	if err := os.MkdirAll(markers, 0o755); err != nil {
 		return fmt.Errorf("remember import: %w", err)
 	}
+	if err := forget(markers, filepath.Base(file)); err != nil {
+		return err
+	}
 	return os.WriteFile(marker, nil, 0o600)
+}
+
+// forget removes the markers of other archives of the same reference
+// (<reference>@<id>.tar): theirs is no longer the image of that name, and
+// loading one of them again must import it again.
+func forget(markers, name string) error {
+	reference, _, found := strings.Cut(name, "@")
+	if !found {
+		return nil
+	}
+	entries, err := os.ReadDir(markers)
+	if err != nil {
+		return fmt.Errorf("list imported images: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), reference+"@") {
+			if err := os.Remove(filepath.Join(markers, e.Name())); err != nil {
+				return fmt.Errorf("forget older image: %w", err)
+			}
+		}
+	}
+	return nil
 }
