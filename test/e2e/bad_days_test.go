@@ -241,11 +241,11 @@ func rebootAfterRestore(s *site) {
 			return err
 		}
 		for _, c := range pod.Status.ContainerStatuses {
-			if c.Name == "app" && (c.RestartCount == 0 || !isReady(pod)) {
-				return notYet("%d restarts, %s", c.RestartCount, waiting(pod))
+			if c.Name == "app" && c.RestartCount > 0 && isReady(pod) {
+				return nil
 			}
 		}
-		return nil
+		return notYet("%s", waiting(pod))
 	})
 	s.holds(dir, "after", "the restore")
 	s.holds(dir, "bulk", "changed")
@@ -260,7 +260,9 @@ func classicSidecar(s *site) {
 		if err := applyStash(context.WithoutCancel(s.Context())); err != nil {
 			s.Error(err)
 		}
+		s.operatorReady()
 	})
+	s.operatorReady()
 	s.apply("blueprint.yaml")
 	s.apply("deployment.yaml")
 	pod := s.running(1)[0]

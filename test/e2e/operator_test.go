@@ -2,11 +2,14 @@ package e2e_test
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -88,13 +91,31 @@ func (s *site) withoutOperator(do func()) {
 	s.scaleOperator(2)
 }
 
-// operatorReady waits until all replicas are ready and answer. It works in a test's Cleanup, too.
+// operatorReady waits until all replicas are ready and answer, and until those that they replace,
+// which answer while they drain, are gone. It works in a test's Cleanup, too.
 func (s *site) operatorReady() {
 	s.Helper()
 	ctx := context.WithoutCancel(s.Context())
 	if out, err := suite.kubectl.Run(ctx, "", "rollout", "status", "--namespace="+operatorNS, "--timeout=120s", "deployment/stash-operator"); err != nil {
 		s.Fatalf("%v: %s", err, out)
 	}
+	if err := olderReplicasGone(ctx); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// olderReplicasGone waits for the end of replicas that were told to end. One whose node has no power
+// stays until that comes back, and answers nobody.
+func olderReplicasGone(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 300*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
+		pods := &corev1.PodList{}
+		if err := suite.client.List(ctx, pods, client.InNamespace(operatorNS)); err != nil {
+			return false, nil //nolint:nilerr // asked again
+		}
+		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool {
+			return p.DeletionTimestamp != nil && suite.cluster.Powered(p.Spec.NodeName)
+		}), nil
+	})
 }
 
 // powerCut takes a node's power away; the test's end gives it back.
