@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func command(args ...string) (string, error) {
+	cmd := root()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(io.Discard)
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestBadFlagsAreRefusedBeforeAnythingStarts(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "stash")
+	t.Setenv("POD_NAME", "stash-operator-0")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no pod":            {[]string{"run", "--namespace="}, "neither --namespace nor --pod-name is given"},
+		"sidecars":          {[]string{"run", "--native-sidecars=always"}, `--native-sidecars: expected auto or never, found "always"`},
+		"level":             {[]string{"run", "--log-level=loud"}, "--log-level: expected debug, info, warn or error"},
+		"format":            {[]string{"run", "--log-format=xml"}, "--log-format: expected json or text"},
+		"duration":          {[]string{"run", "--heartbeat-limit=soon"}, `invalid argument "soon" for "--heartbeat-limit"`},
+		"an extra argument": {[]string{"run", "now"}, `unknown command "now"`},
+		"unknown command":   {[]string{"walk"}, `unknown command "walk"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := command(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestWebhooksPrintsWhatDeployHolds(t *testing.T) {
+	got, err := command("webhooks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("../../deploy/webhooks.golden.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Error("deploy/webhooks.golden.yaml is not what `stash webhooks` prints: run make generate")
+	}
+	elsewhere, err := command("webhooks", "--namespace=backup", "--webhook-service=hooks")
+	if err != nil || !strings.Contains(elsewhere, "namespace: backup") || !strings.Contains(elsewhere, "name: hooks") {
+		t.Errorf("error = %v, output:\n%s", err, elsewhere)
+	}
+	if docs, err := command("webhooks", "--docs"); err != nil || !strings.HasPrefix(docs, "|") {
+		t.Errorf("error = %v, output:\n%s", err, docs)
+	}
+}
+
+func TestTheImageOfAgentsIsTheOperatorsOwn(t *testing.T) {
+	pod := func(container string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "stash", Name: "me"},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{
+				{Name: "mesh-proxy", Image: "proxy:1"}, {Name: container, Image: "stash:2"},
+			}},
+		}
+	}
+	for name, c := range map[string]struct {
+		pod         *corev1.Pod
+		image, want string
+	}{
+		"beside a container that another webhook added": {pod("operator"), "stash:2", ""},
+		"a pod without the container":                   {pod("other"), "", `own pod has no container "operator": give --image`},
+		"no pod":                                        {nil, "", "give --image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := fake.NewClientBuilder()
+			if c.pod != nil {
+				b = b.WithObjects(c.pod)
+			}
+			image, err := ownImage(t.Context(), b.Build(), "stash", "me")
+			if image != c.image || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("image = %q, error = %v, want %q, %q", image, err, c.image, c.want)
+			}
+		})
+	}
+}
+
+func TestTheOperatorWaitsForItsKindsUntilItIsTold(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	// A scheme without our kinds is a server that does not serve them.
+	err := waitForKinds(ctx, fake.NewClientBuilder().Build(), slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Error("the operator went on without its kinds")
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := waitForKinds(t.Context(), fake.NewClientBuilder().WithScheme(scheme).Build(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+}
