@@ -20,7 +20,7 @@ func TestAnAgentThatIsStoppedFailsNobody(t *testing.T) {
 	}{
 		"its container is stopped":       {v1beta1.Assignment{ID: "a"}, canceled, true},
 		"the operator cancelled it":      {v1beta1.Assignment{ID: "a", Cancelled: true}, canceled, false},
-		"it was given up already":        {v1beta1.Assignment{ID: "a", Lost: &now}, canceled, false},
+		"its pod's end was seen before":  {v1beta1.Assignment{ID: "a", Lost: &now}, canceled, true},
 		"it is another's work":           {v1beta1.Assignment{ID: "b"}, canceled, false},
 		"restic failed":                  {v1beta1.Assignment{ID: "a"}, protocol.Result{ID: "a", Error: "no", Reason: protocol.ReasonOther}, false},
 		"it succeeded before it stopped": {v1beta1.Assignment{ID: "a"}, protocol.Result{ID: "a"}, false},
