@@ -30,9 +30,10 @@ func (s *site) roundTrip() {
 }
 
 func localClaim(s *site) {
-	s.apply("claim.yaml", vars{"Claim": "backups"})
 	s.apply("deployment.yaml", vars{"Annotated": false})
-	s.running(1)
+	// One node alone can mount this kind of claim: it has to be the one of the application.
+	node := s.running(1)[0].Spec.NodeName
+	s.apply("claim.yaml", vars{"Claim": "backups", "Node": node})
 	s.apply("repository-local.yaml", vars{"Local": "{mountPath: /safe, subPath: web, persistentVolumeClaim: {claimName: backups}}"})
 	s.apply("configuration.yaml")
 	s.configReady("conf")
