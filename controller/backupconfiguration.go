@@ -222,7 +222,7 @@ func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConf
 }
 
 // history carries results into the status and deletes sessions beyond the limit. The newest
-// finished one is kept where the limit is not zero.
+// finished one is kept where the limit is not zero, and that of a slot until the slot is noted.
 func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupConfiguration) error {
 	list, err := r.SessionsOf(ctx, c.Namespace, c.Name)
 	if err != nil {
@@ -235,7 +235,7 @@ func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupCon
 			continue
 		}
 		track(c, bs)
-		if retryPending(bs) {
+		if retryPending(bs) || mayRecur(c, bs.Name) {
 			continue
 		}
 		over = append(over, *bs)

@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,6 +143,20 @@ func (s *Schedule) retry(d scheduler.Due) {
 			s.poke()
 		}
 	})
+}
+
+// mayRecur tells whether a finished session is all that keeps its slot from running again: until the
+// slot is noted as the last one, whoever leads next creates the session of that name once more.
+func mayRecur(c *v1beta1.BackupConfiguration, session string) bool {
+	if c.Spec.Schedule == "" || c.Spec.Paused {
+		return false // slots of the past are never caught up
+	}
+	seconds, err := strconv.ParseInt(session[strings.LastIndexByte(session, '-')+1:], 10, 64)
+	if err != nil {
+		return false
+	}
+	slot := time.Unix(seconds, 0)
+	return session == scheduler.SessionName(c.Name, slot) && (c.Status.LastSlot == nil || slot.After(c.Status.LastSlot.Time))
 }
 
 func (s *Schedule) create(ctx context.Context, d scheduler.Due) error {

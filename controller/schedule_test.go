@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -99,6 +100,69 @@ func TestANewLeaderDoesNotRunASlotTwice(t *testing.T) {
 	if n := k.sessions(); n != 1 {
 		t.Fatalf("the slot ran twice: %d sessions", n)
 	}
+}
+
+// Without a history nothing but the session itself tells that its slot has run, until that is noted.
+func TestASlotWithoutAHistoryDoesNotRunTwice(t *testing.T) {
+	none, one := int32(0), int32(1)
+	for name, limit := range map[string]*int32{"no history": &none, "a history of one, and a session by hand": &one} {
+		t.Run(name, func(t *testing.T) {
+			c := hourly()
+			c.Spec.BackupHistoryLimit = limit
+			k := newClock(t, c)
+			k.look(nil)
+			k.now = k.now.Add(time.Hour)
+			k.sessions()
+			// The leader dies before it can note the slot; the next one finds the session finished.
+			c = read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{})
+			noted := c.Status.LastSlot
+			c.Status.LastSlot = agoP(0)
+			if err := k.r.Status().Update(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			bs := k.only()
+			bs.Status.Phase = v1beta1.BackupSessionSucceeded
+			if err := k.r.Status().Update(t.Context(), bs); err != nil {
+				t.Fatal(err)
+			}
+			byHand := finished("by-hand", -2*time.Hour, v1beta1.BackupSessionSucceeded)
+			if err := k.r.Create(t.Context(), byHand); err != nil {
+				t.Fatal(err)
+			}
+			k.r.Schedule = NewSchedule(k.r.World)
+			if err := k.r.history(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if k.only().UID != bs.UID {
+				t.Fatal("the session of the slot is gone")
+			}
+			k.look(nil)
+			k.sessions()
+			if c = read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{}); !c.Status.LastSlot.Equal(noted) {
+				t.Fatalf("the slot is not noted: %v", c.Status.LastSlot)
+			}
+			if err := k.r.history(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if n := k.sessions(); n != int(*limit) {
+				t.Errorf("%d sessions are left", n)
+			}
+		})
+	}
+}
+
+// only returns the session of a slot.
+func (k *clock) only() *v1beta1.BackupSession {
+	k.t.Helper()
+	list := &v1beta1.BackupSessionList{}
+	if err := k.r.List(k.t.Context(), list); err != nil {
+		k.t.Fatal(err)
+	}
+	list.Items = slices.DeleteFunc(list.Items, func(bs v1beta1.BackupSession) bool { return bs.Name == "by-hand" })
+	if len(list.Items) != 1 {
+		k.t.Fatalf("%d sessions of slots", len(list.Items))
+	}
+	return &list.Items[0]
 }
 
 func TestWhatFellIntoAPauseWasNotMissed(t *testing.T) {
