@@ -128,6 +128,19 @@ func (g *Agents) Accepted(ctx context.Context, id broker.Identity, task string) 
 	now := metav1.NewTime(g.Now())
 	return g.change(ctx, id, task, func(a *v1beta1.Assignment) bool {
 		a.Acknowledged, a.LastSeen = &now, &now
+		a.Starts++ // said once for each start: a stream that is opened again does not repeat it
+		return true
+	})
+}
+
+// exhausted marks an assignment as lost whose agent began the work too often to get it again.
+func (g *Agents) exhausted(ctx context.Context, id broker.Identity, task string) error {
+	now := metav1.NewTime(g.Now())
+	return g.change(ctx, id, task, func(a *v1beta1.Assignment) bool {
+		if a.Lost != nil || !g.Limits.Exhausted(*a) {
+			return false
+		}
+		a.Lost, a.Searched = &now, false
 		return true
 	})
 }

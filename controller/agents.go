@@ -57,6 +57,10 @@ func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(
 			case a.Cancelled && has(a.ID):
 				out.Cancel = append(out.Cancel, a.ID)
 			case a.Cancelled, a.Lost != nil, has(a.ID):
+			case g.Limits.Exhausted(a):
+				if err := g.exhausted(ctx, id, a.ID); err != nil {
+					g.Log.Warn("a backup could not be taken from its agent yet", "session", key.String(), "err", err)
+				}
 			default:
 				// What keeps one session from its work must not keep others.
 				if err := g.addBackup(ctx, id, key, a.ID, &out); err != nil {
@@ -175,6 +179,9 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	}
 	if has(a.ID) {
 		return broker.Orders{}, nil
+	}
+	if g.Limits.Exhausted(a) {
+		return broker.Orders{Wait: "the container ended too often in the middle of the restore"}, g.exhausted(ctx, id, a.ID)
 	}
 	task, err := g.restoreTask(ctx, id, rs, a)
 	if err != nil {

@@ -143,7 +143,11 @@ func stripStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var out []corev1.ContainerStatus
 	for _, s := range in {
 		if ours(s.Name) {
-			out = append(out, corev1.ContainerStatus{Name: s.Name, State: s.State, RestartCount: s.RestartCount, Ready: s.Ready})
+			kept := corev1.ContainerStatus{Name: s.Name, State: s.State, RestartCount: s.RestartCount, Ready: s.Ready}
+			if t := s.LastTerminationState.Terminated; t != nil {
+				kept.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: t.Reason, ExitCode: t.ExitCode}
+			}
+			out = append(out, kept)
 		}
 	}
 	return out

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-731df569/stash/api"
@@ -28,13 +30,29 @@ func viewPod(p *corev1.Pod, container string) session.Pod {
 		for _, s := range list {
 			if s.Name == container {
 				v.Agent = s.State.Running != nil
+				v.Ended = ended(s)
 			}
 		}
 	}
 	if p.DeletionTimestamp != nil {
-		v.Ready = false
+		v.Ready, v.Ending = false, true
 	}
 	return v
+}
+
+// ended says how a container ended last, in kubelet's words.
+func ended(s corev1.ContainerStatus) string {
+	t := s.State.Terminated
+	if t == nil {
+		t = s.LastTerminationState.Terminated
+	}
+	switch {
+	case t == nil:
+		return ""
+	case t.Reason == "OOMKilled":
+		return t.Reason
+	}
+	return fmt.Sprintf("%s (exit code %d)", t.Reason, t.ExitCode)
 }
 
 // claimNames lists the claims that a pod mounts.

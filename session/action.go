@@ -27,7 +27,7 @@ const (
 	KindLost Kind = "Lost"
 	// KindCancel tells the agent of Assignment to stop.
 	KindCancel Kind = "Cancel"
-	// KindFailHost records Host as failed with Message.
+	// KindFailHost records Host as failed with Message; what its pods lost stays lost.
 	KindFailHost Kind = "FailHost"
 	// KindFinish ends the session in Phase.
 	KindFinish Kind = "Finish"

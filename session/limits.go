@@ -20,6 +20,9 @@ type Limits struct {
 	Search time.Duration
 	// Attempts is how many pods are tried for one host.
 	Attempts int32
+	// Starts is how often an agent may begin the work of a host in one pod: one whose container ends
+	// in the middle each time is not given it again. 0: there is no limit.
+	Starts int32
 }
 
 // DefaultLimits are those of production.
@@ -33,5 +36,6 @@ func DefaultLimits() Limits {
 		Pods:          5 * time.Minute,
 		Search:        10 * time.Minute,
 		Attempts:      3,
+		Starts:        3,
 	}
 }

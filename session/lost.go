@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
 
@@ -60,6 +61,9 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 	lost := now.Sub(o.since(a.Lost.Time))
 	if !a.Searched && lost < o.Limits.Search {
 		return Action{}, false
+	}
+	if o.Limits.Exhausted(a) {
+		return FailHost(a.Hostname, killed(a, o.Pods[a.PodUID], api.ContainerSidecar, "backup", fmt.Sprintf("BackupConfiguration %q", o.Invoker.Name))), true
 	}
 	if a.Attempt < o.Limits.Attempts && o.otherPod(a) && !a.Cancelled {
 		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: "trying another pod"}, true

@@ -20,6 +20,11 @@ type Pod struct {
 	Agent bool
 	// Injected tells that it has our container.
 	Injected bool
+	// Ending tells that it is being deleted: no work is begun in it.
+	Ending bool
+	// Ended says how our container in it ended last, for example "OOMKilled"; empty: it never did, or
+	// nobody knows.
+	Ended string
 	// Dead tells that its processes are known to have ended: the object is gone or terminal.
 	Dead bool
 	// Claims are the UIDs of its PersistentVolumeClaims that the session's mounts use.

@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
 
@@ -33,18 +34,35 @@ func assignRestore(o *Restore, now time.Time) (Action, bool) {
 			if o.writing(p) {
 				continue
 			}
-			attempt := o.attempt(h.Name)
-			return Action{Kind: KindAssign, Assignments: []v1beta1.Assignment{{
-				ID:       fmt.Sprintf("%s/%s/%s/%d", o.Session.UID, h.Name, p.UID, attempt),
-				Hostname: h.Name, Pod: p.Name, PodUID: p.UID, Node: p.Node,
-				Attempt: attempt, StartTime: metav1.NewTime(now),
-			}}}, true
+			if before := o.before(p.UID); o.Limits.Exhausted(before) {
+				return FailHost(h.Name, killed(before, p, api.ContainerRestore, "restore", "a new RestoreSession (the spec of this one cannot be changed)")), true
+			}
+			return Action{Kind: KindAssign, Assignments: []v1beta1.Assignment{o.assignmentFor(h.Name, p, now)}}, true
 		}
 	}
 	if wait != "" {
 		return Wait(wait, 2*time.Second), true
 	}
 	return Action{}, false
+}
+
+func (o *Restore) assignmentFor(host string, p Pod, now time.Time) v1beta1.Assignment {
+	attempt := o.attempt(host)
+	return v1beta1.Assignment{
+		ID:       fmt.Sprintf("%s/%s/%s/%d", o.Session.UID, host, p.UID, attempt),
+		Hostname: host, Pod: p.Name, PodUID: p.UID, Node: p.Node,
+		Attempt: attempt, Starts: o.before(p.UID).Starts, StartTime: metav1.NewTime(now),
+	}
+}
+
+// before is the work that a pod lost, or empty: its agent goes on counting.
+func (o *Restore) before(podUID string) v1beta1.Assignment {
+	for _, a := range o.Session.Status.Assignments {
+		if a.PodUID == podUID {
+			return a
+		}
+	}
+	return v1beta1.Assignment{}
 }
 
 // writing tells whether another pod is restoring a volume that p mounts too.

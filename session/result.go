@@ -34,11 +34,10 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 }
 
 // RecordRestore stores the result of a host and what was written to, and takes the assignment away
-// from the pod that tells it: other pods of the host may have volumes of their own. An empty pod
-// stands for all.
+// from the pod that tells it: other pods of the host may have volumes of their own.
 func RecordRestore(st *v1beta1.RestoreSessionStatus, podUID string, s v1beta1.HostRestoreStats, written *v1beta1.RestoredHost) {
 	st.Assignments = slices.DeleteFunc(st.Assignments, func(a v1beta1.Assignment) bool {
-		return a.Hostname == s.Hostname && (podUID == "" || a.PodUID == podUID)
+		return a.Hostname == s.Hostname && a.PodUID == podUID
 	})
 	if written != nil && !slices.ContainsFunc(st.Restored, func(r v1beta1.RestoredHost) bool { return r.PodUID == written.PodUID }) {
 		st.Restored = append(st.Restored, *written)

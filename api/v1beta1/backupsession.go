@@ -245,6 +245,10 @@ type Assignment struct {
 	// Attempt counts from 1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+	// Starts counts how often an agent of the pod began the work: each but the last ended with its
+	// container.
+	// +optional
+	Starts int32 `json:"starts,omitempty"`
 	// StartTime is when the work was given.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitzero"`
@@ -324,7 +328,8 @@ type HostBackupStats struct {
 	// Error of a failed backup.
 	// +optional
 	Error string `json:"error,omitempty"`
-	// Incomplete is how many files could not be read and are missing.
+	// Incomplete is how many files could not be read and are missing; of an adopted result it is not
+	// known.
 	// +optional
 	Incomplete int64 `json:"incomplete,omitempty"`
 	// Adopted tells that the result was found by its tag in the repository, not reported by an agent.

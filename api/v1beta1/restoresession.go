@@ -273,7 +273,7 @@ type HostRestoreStats struct {
 	// Hostname that was restored.
 	// +optional
 	Hostname string `json:"hostname,omitempty"`
-	// Phase of the host.
+	// Phase of the host: Unknown while the snapshots of one that appeared later are looked for.
 	// +optional
 	Phase HostRestorePhase `json:"phase,omitempty"`
 	// Duration of the host's restore.
