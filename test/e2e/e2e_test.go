@@ -1,6 +1,10 @@
 package e2e_test
 
-import "testing"
+import (
+	"os"
+	"regexp"
+	"testing"
+)
 
 // scenario is one test. Its name is a sentence that holds if it passes.
 type scenario struct {
@@ -25,7 +29,7 @@ func TestSideBySide(t *testing.T) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
-			for _, c := range group.scenarios {
+			for _, c := range selected(t, group.name, group.scenarios) {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					c.run(newSite(t))
@@ -37,7 +41,24 @@ func TestSideBySide(t *testing.T) {
 
 // TestBadDays breaks nodes and the operator, one test after the other.
 func TestBadDays(t *testing.T) {
-	for _, c := range badDays() {
+	for _, c := range selected(t, "bad days", badDays()) {
 		t.Run(c.name, func(t *testing.T) { c.run(newSite(t)) })
 	}
+}
+
+// selected returns the scenarios that the regular expression in RUN finds; it looks at
+// "<group>: <name>". An empty one finds all.
+func selected(t *testing.T, group string, all []scenario) []scenario {
+	t.Helper()
+	wanted, err := regexp.Compile(os.Getenv("RUN"))
+	if err != nil {
+		t.Fatalf("RUN: %v", err)
+	}
+	var out []scenario
+	for _, c := range all {
+		if wanted.MatchString(group + ": " + c.name) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
