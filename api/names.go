@@ -5,6 +5,9 @@ const (
 	Group           = "stash.appscode.com"
 	AppCatalogGroup = "appcatalog.appscode.com"
 	prefix          = Group + "/"
+
+	// VerbRestore is the right, on a Repository, to read its snapshots by a restore.
+	VerbRestore = "restore"
 )
 
 // Annotations by which an application owner asks for protection. The first of each pair is the

@@ -213,7 +213,7 @@ func (e *expander) expand() (Pair, Problems) {
 	if e.find(); e.stored == nil {
 		return Pair{}, Problems{e.problem(ReasonBlueprintNotFound, "there is no BackupBlueprint or BackupTemplate of this name: create it, or write the name of one that exists (kubectl get backupblueprints,backuptemplates)")}
 	}
-	if p := e.allowed(e.stored.AllowedNamespaces); p != nil {
+	if p := e.allowed(); p != nil {
 		return Pair{}, Problems{*p}
 	}
 	spec, _ := e.stored.Shipped()

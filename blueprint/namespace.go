@@ -14,20 +14,27 @@ import (
 // nameLabel is the label that every namespace has with its own name.
 const nameLabel = "kubernetes.io/metadata.name"
 
-// allowed tells whether the blueprint may be named from the target's namespace. A blueprint is
-// cluster-scoped, so Same means the namespaces that it puts objects into.
-func (e *expander) allowed(a *v1alpha1.AllowedNamespaces) *Problem {
+// Admits tells whether targets in a namespace with these labels may name the blueprint. A blueprint
+// is cluster-scoped, so Same means the namespaces that it puts objects into. A selector that cannot
+// be read admits nobody and is an error.
+func Admits(spec *v1beta1.BackupBlueprintSpec, namespace string, labels map[string]string) (bool, error) {
+	a := spec.AllowedNamespaces
 	if a == nil {
-		return nil
+		return true, nil
 	}
+	if a.From == "" || a.From == v1alpha1.NamespacesFromSame {
+		return namespace == spec.BackupNamespace || namespace == spec.RepoNamespace, nil
+	}
+	return target.AllowedFrom(*a, namespace, labels) //nolint:wrapcheck // it names the selector
+}
+
+// allowed tells whether the blueprint may be named from the target's namespace.
+func (e *expander) allowed() *Problem {
 	t := &e.in.Target
-	ok, err := target.AllowedFrom(*a, t.Namespace, e.in.NamespaceLabels)
+	ok, err := Admits(e.stored, t.Namespace, e.in.NamespaceLabels)
 	if err != nil {
 		p := e.problem(ReasonInvalidBlueprint, "%s %q, spec.allowedNamespaces: %s", e.kind, e.name, err)
 		return &p
-	}
-	if same := a.From == "" || a.From == v1alpha1.NamespacesFromSame; same {
-		ok = t.Namespace == e.stored.BackupNamespace || t.Namespace == e.stored.RepoNamespace
 	}
 	if ok {
 		return nil

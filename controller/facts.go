@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,8 +21,7 @@ var _ webhook.Own = (*Admission)(nil)
 func (w *World) Facts(ctx context.Context, object runtime.Object) (validators.Facts, error) {
 	switch o := object.(type) {
 	case *v1alpha1.Repository:
-		same, err := w.sameLocation(ctx, o)
-		return validators.Facts{SameLocation: same}, err
+		return w.repositoryFacts(ctx, o)
 	case *v1beta1.BackupConfiguration:
 		return w.configurationFacts(ctx, o)
 	case *v1beta1.BackupSession:
@@ -67,14 +65,29 @@ func (w *World) sameLocation(ctx context.Context, repo *v1alpha1.Repository) ([]
 	return out, nil
 }
 
+func (w *World) repositoryFacts(ctx context.Context, repo *v1alpha1.Repository) (validators.Facts, error) {
+	var f validators.Facts
+	var err error
+	if f.SameLocation, err = w.sameLocation(ctx, repo); err != nil {
+		return f, err
+	}
+	if f.Users, err = w.UsersOf(ctx, repo); err != nil {
+		return f, err
+	}
+	var names []string
+	for i := range f.Users {
+		names = append(names, f.Users[i].Namespace, podsNamespace(&f.Users[i]))
+	}
+	f.Namespaces, err = w.namespaceLabels(ctx, names...)
+	return f, err
+}
+
 func (w *World) configurationFacts(ctx context.Context, c *v1beta1.BackupConfiguration) (validators.Facts, error) {
 	f := validators.Facts{}
-	ns := &corev1.Namespace{}
-	if err := w.Get(ctx, client.ObjectKey{Name: c.Namespace}, ns); client.IgnoreNotFound(err) != nil {
-		return f, fmt.Errorf("read namespace: %w", err)
-	}
-	f.NamespaceLabels = ns.Labels
 	var err error
+	if f.Namespaces, err = w.namespaceLabels(ctx, c.Namespace, podsNamespace(c)); err != nil {
+		return f, err
+	}
 	if f.Repository, err = w.Repository(ctx, c.Spec.Repository, c.Namespace); err != nil {
 		return f, err
 	}
@@ -90,6 +103,9 @@ func (w *World) configurationFacts(ctx context.Context, c *v1beta1.BackupConfigu
 func (w *World) restoreFacts(ctx context.Context, rs *v1beta1.RestoreSession) (validators.Facts, error) {
 	f := validators.Facts{}
 	var err error
+	if f.Namespaces, err = w.namespaceLabels(ctx, rs.Namespace, targetNamespace(rs)); err != nil {
+		return f, err
+	}
 	if f.Repository, err = w.Repository(ctx, rs.Spec.Repository, rs.Namespace); err != nil {
 		return f, err
 	}
@@ -128,13 +144,9 @@ func (w *World) neighbours(ctx context.Context, c *v1beta1.BackupConfiguration, 
 			continue
 		}
 		sameTarget := c.Spec.Target != nil && o.Spec.Target != nil && target.Same(c.Spec.Target.Ref, c.Namespace, o.Spec.Target.Ref, o.Namespace)
-		samePlace := false
-		if loc != "" {
-			other, err := w.Repository(ctx, o.Spec.Repository, o.Namespace)
-			if err != nil {
-				return nil, err
-			}
-			samePlace = other != nil && location(other) == loc
+		samePlace, err := w.keepsAt(ctx, o, loc)
+		if err != nil {
+			return nil, err
 		}
 		if sameTarget || samePlace {
 			out = append(out, validators.Neighbour{Configuration: o, SharesLocation: samePlace})
@@ -143,9 +155,23 @@ func (w *World) neighbours(ctx context.Context, c *v1beta1.BackupConfiguration, 
 	return out, nil
 }
 
+// keepsAt tells whether a configuration keeps snapshots at a location. One whose Repository does not
+// admit it keeps none: naming a Repository of others must not claim their place.
+func (w *World) keepsAt(ctx context.Context, c *v1beta1.BackupConfiguration, loc string) (bool, error) {
+	if loc == "" {
+		return false, nil
+	}
+	repo, err := w.Repository(ctx, c.Spec.Repository, c.Namespace)
+	if err != nil || repo == nil || location(repo) != loc {
+		return false, err
+	}
+	why, err := w.refusal(ctx, c, repo)
+	return why == "", err
+}
+
 // Users implements webhook.Own.
 func (w *World) Users(ctx context.Context, repo *v1alpha1.Repository) ([]string, error) {
-	users, err := w.UsersOf(ctx, repo)
+	users, err := w.admittedUsers(ctx, repo)
 	if err != nil {
 		return nil, err
 	}

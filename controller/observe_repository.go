@@ -38,7 +38,7 @@ func (r *Repositories) observe(ctx context.Context, repo *v1alpha1.Repository) (
 }
 
 func (r *Repositories) observeUsers(ctx context.Context, o *session.Repository) error {
-	users, err := r.UsersOf(ctx, o.Repository)
+	users, err := r.admittedUsers(ctx, o.Repository)
 	if err != nil {
 		return err
 	}

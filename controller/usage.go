@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
@@ -19,33 +17,6 @@ import (
 
 // maxHolders bounds the record of pods that were given credentials for a Repository.
 const maxHolders = 50
-
-// mayUse tells whether a Repository admits a namespace by its usagePolicy.
-func (w *World) mayUse(ctx context.Context, repo *v1alpha1.Repository, namespace string) (bool, error) {
-	if repo.Namespace == namespace {
-		return true, nil
-	}
-	if repo.Spec.UsagePolicy == nil {
-		return false, nil
-	}
-	allowed := repo.Spec.UsagePolicy.AllowedNamespaces
-	switch allowed.From {
-	case v1alpha1.NamespacesFromAll:
-		return true, nil
-	case v1alpha1.NamespacesFromSelector:
-		sel, err := metav1.LabelSelectorAsSelector(allowed.Selector)
-		if err != nil {
-			return false, nil //nolint:nilerr // a selector that cannot be read admits nobody
-		}
-		ns := &corev1.Namespace{}
-		if err := w.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
-			return false, fmt.Errorf("read namespace: %w", err)
-		}
-		return sel.Matches(labels.Set(ns.Labels)), nil
-	case v1alpha1.NamespacesFromSame:
-	}
-	return false, nil
-}
 
 // ended records that restic has failed in a pod and is not running any more: a lock that it could
 // not remove, since the backend was away, is known dead though the pod lives. Nothing is recorded

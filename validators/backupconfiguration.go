@@ -31,7 +31,7 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	r.history(spec.BackupHistoryLimit, at.Child("backupHistoryLimit"))
 	r.tempDir(&spec.TempDir, at.Child("tempDir"))
 	r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), false)
-	r.repositoryRef(spec.Repository, c.Namespace, &f, at.Child("repository"))
+	r.repositoryRef(spec.Repository, c.Namespace, podsNamespace(c), &f, at.Child("repository"))
 	if spec.Target == nil {
 		r.add(field.Forbidden(at.Child("target"), "a backup without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
 		return r
@@ -48,7 +48,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	r.later(t.Replicas != nil, at.Child("replicas"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.later(t.SnapshotClassName != "", at.Child("snapshotClassName"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.alias(t.Alias, at.Child("alias"))
-	kind, ok := r.ref(t.Ref, c.Namespace, f.ByUser, at.Child("ref"))
+	kind, ok := r.ref(t.Ref, at.Child("ref"))
 	r.patterns(t.Exclude, at.Child("exclude"))
 	if err := restic.AllowedBackupArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))

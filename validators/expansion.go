@@ -15,7 +15,6 @@ import (
 // configurations alone, since those of the backend were said to the blueprint's author.
 func Expansion(e *blueprint.Expansion, f Facts) Result {
 	var r Result
-	f.ByUser = false
 	at := field.NewPath("metadata", "annotations").Key(api.AnnotationBlueprint)
 	for _, p := range e.Pairs {
 		repo := Repository(p.Repository, nil, Facts{})

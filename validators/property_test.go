@@ -36,7 +36,7 @@ func blueprintOf(hooks bool) blueprint.Input {
 
 func TestExpansionIsHeldToTheSameRules(t *testing.T) {
 	good, problems := blueprint.Expand(blueprintOf(false))
-	if res := validators.Expansion(good, validators.Facts{ByUser: true}); len(problems) > 0 || len(res.Errors) > 0 || len(res.Warnings) > 0 {
+	if res := validators.Expansion(good, validators.Facts{}); len(problems) > 0 || len(res.Errors) > 0 || len(res.Warnings) > 0 {
 		t.Fatalf("a good expansion has faults: %v %v", problems, res)
 	}
 	bad, _ := blueprint.Expand(blueprintOf(true))
@@ -67,7 +67,7 @@ func FuzzValidators(f *testing.F) {
 		var restore v1beta1.RestoreSession
 		var blue v1beta1.BackupBlueprint
 		if yaml.Unmarshal(data, &config) == nil {
-			validators.BackupConfiguration(&config, nil, validators.Facts{ByUser: true, Target: target.StatefulSet().New(), Repository: &v1alpha1.Repository{}})
+			validators.BackupConfiguration(&config, nil, validators.Facts{Target: target.StatefulSet().New(), Repository: &v1alpha1.Repository{}})
 			validators.BackupConfiguration(&config, &v1beta1.BackupConfiguration{}, validators.Facts{Configurations: []validators.Neighbour{{Configuration: &config, SharesLocation: true}, {}}})
 		}
 		if yaml.Unmarshal(data, &repo) == nil {

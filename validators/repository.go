@@ -27,6 +27,7 @@ func Repository(repo, old *v1alpha1.Repository, f Facts) Result {
 	}
 	if old != nil {
 		r.relocated(repo, old, at.Child("backend"))
+		r.cutOff(repo, old, &f)
 	}
 	return r
 }

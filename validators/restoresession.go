@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/target"
 )
 
 // latest stands for the newest snapshot of each path.
@@ -31,7 +32,11 @@ func RestoreSession(rs, old *v1beta1.RestoreSession, f Facts) Result {
 	r.positive(spec.TimeOut, at.Child("timeOut"))
 	r.tempDir(&spec.TempDir, at.Child("tempDir"))
 	r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), true)
-	r.repositoryRef(spec.Repository, rs.Namespace, &f, at.Child("repository"))
+	pods := rs.Namespace
+	if spec.Target != nil {
+		pods = target.Namespace(spec.Target.Ref, rs.Namespace)
+	}
+	r.repositoryRef(spec.Repository, rs.Namespace, pods, &f, at.Child("repository"))
 	if spec.Target == nil {
 		r.add(field.Forbidden(at.Child("target"), "a restore without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
 		return r
@@ -45,8 +50,7 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	r.later(t.Replicas != nil, at.Child("replicas"), "a restore into new claims, and this field of it, is")
 	r.later(len(t.VolumeClaimTemplates) > 0, at.Child("volumeClaimTemplates"), "a restore into new claims is")
 	r.alias(t.Alias, at.Child("alias"))
-	// No blueprint makes restores: a target elsewhere is always somebody's wish.
-	kind, ok := r.ref(t.Ref, rs.Namespace, true, at.Child("ref"))
+	kind, ok := r.ref(t.Ref, at.Child("ref"))
 	if err := restic.AllowedRestoreArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))
 	}

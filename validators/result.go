@@ -21,10 +21,9 @@ type Result struct {
 // Facts are what is already known beside the object. The zero value knows nothing, and what is not
 // known is never an error.
 type Facts struct {
-	// ByUser tells that the object comes from somebody other than the operator.
-	ByUser bool
-	// NamespaceLabels are those of the object's own namespace.
-	NamespaceLabels map[string]string
+	// Namespaces are the labels of namespaces that the object reaches, by name, as far as they are
+	// known: its own, that of its target, those of a Repository's users.
+	Namespaces map[string]map[string]string
 	// Repository is the one that the object names.
 	Repository *v1alpha1.Repository
 	// Target is the workload that the object names, typed.
@@ -36,6 +35,8 @@ type Facts struct {
 	InvokerMissing bool
 	// SameLocation are the keys (<namespace>/<name>) of other Repositories at the same place.
 	SameLocation []string
+	// Users are the configurations that name the Repository.
+	Users []v1beta1.BackupConfiguration
 }
 
 // Neighbour is a BackupConfiguration beside the one in question.

@@ -19,19 +19,15 @@ import (
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }
 
-// ref checks what a target names. It returns the kind, and false if there is none to go on with.
-//
-// A target in another namespace is refused from users until admission asks whether they may update
-// that workload: else whoever may create a configuration could put a sidecar into anybody's pods.
-// The operator's own come from a blueprint with backupNamespace, which an admin wrote, and from the
-// annotation on the target, which its owner wrote.
-func (r *Result) ref(ref v1beta1.TargetRef, namespace string, refuseOther bool, at *field.Path) (target.Kind, bool) {
+// ref checks what a target names. It returns the kind, and false if there is none to go on with. The
+// target may be in another namespace: AccessNeeded asks for the right to change it there.
+func (r *Result) ref(ref v1beta1.TargetRef, at *field.Path) (target.Kind, bool) {
 	if ref == (v1beta1.TargetRef{}) {
 		r.add(field.Forbidden(at, "a target that names no workload is not supported yet: write apiVersion, kind and name, for example apps/v1, Deployment, web"))
 		return target.Kind{}, false
 	}
-	if refuseOther && target.Namespace(ref, namespace) != namespace {
-		r.add(field.Forbidden(at.Child("namespace"), fmt.Sprintf("a target in another namespace is not supported yet: create the object in namespace %q", ref.Namespace)))
+	if errs := validation.IsDNS1123Label(ref.Namespace); ref.Namespace != "" && len(errs) > 0 {
+		r.add(field.Invalid(at.Child("namespace"), ref.Namespace, "must be the name of a namespace; leave it out for the object's own"))
 	}
 	if ref.Name == "" {
 		r.add(field.Required(at.Child("name"), "for example web"))
@@ -192,24 +188,5 @@ func (r *Result) patterns(patterns []string, at *field.Path) {
 		if _, _, err := restic.RelativePatterns([]string{p}, "/", false); err != nil {
 			r.add(field.Invalid(at.Index(i), p, fmt.Sprintf("%s; for example *.tmp or /source/data/cache", err)))
 		}
-	}
-}
-
-// repositoryRef checks which Repository is named and whether it admits the object's namespace.
-func (r *Result) repositoryRef(ref v1beta1.KindRepositoryRef, namespace string, f *Facts, at *field.Path) {
-	if ref.Name == "" {
-		r.add(field.Required(at.Child("name"), "the Repository that holds the snapshots"))
-		return
-	}
-	if detail := objectName(ref.Name); detail != "" {
-		r.add(field.Invalid(at.Child("name"), ref.Name, detail))
-	}
-	repo := f.Repository
-	if repo == nil {
-		return
-	}
-	ok, err := target.Admits(repo.Spec.UsagePolicy, repo.Namespace, namespace, f.NamespaceLabels)
-	if err != nil || !ok {
-		r.add(field.Forbidden(at, fmt.Sprintf("Repository %q does not admit namespace %q: its spec.usagePolicy.allowedNamespaces must be All or a selector that matches it", repo.Namespace+"/"+repo.Name, namespace)))
 	}
 }

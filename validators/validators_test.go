@@ -23,11 +23,11 @@ import (
 var update = flag.Bool("update", false, "rewrite the wanted results in testdata")
 
 type facts struct {
-	ByUser          bool                 `json:"byUser"`
-	NamespaceLabels map[string]string    `json:"namespaceLabels"`
-	Repository      *v1alpha1.Repository `json:"repository"`
-	Target          json.RawMessage      `json:"target"`
-	Configurations  []struct {
+	Namespaces     map[string]map[string]string  `json:"namespaces"`
+	Repository     *v1alpha1.Repository          `json:"repository"`
+	Target         json.RawMessage               `json:"target"`
+	Users          []v1beta1.BackupConfiguration `json:"users"`
+	Configurations []struct {
 		Configuration  *v1beta1.BackupConfiguration `json:"configuration"`
 		SharesLocation bool                         `json:"sharesLocation"`
 	} `json:"configurations"`
@@ -155,7 +155,7 @@ func readFacts(t *testing.T, data []byte) validators.Facts {
 	var f facts
 	decode(t, data, &f)
 	out := validators.Facts{
-		ByUser: f.ByUser, NamespaceLabels: f.NamespaceLabels, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation,
+		Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Users: f.Users,
 	}
 	for _, n := range f.Configurations {
 		out.Configurations = append(out.Configurations, validators.Neighbour{Configuration: n.Configuration, SharesLocation: n.SharesLocation})

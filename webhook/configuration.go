@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -159,7 +160,20 @@ func (i Installation) objects(h Hook) *metav1.LabelSelector {
 func (i Installation) conditions(h Hook) []admissionregistrationv1.MatchCondition {
 	var out []admissionregistrationv1.MatchCondition
 	if h.OwnWrites {
-		out = append(out, condition("not-by-the-operator", fmt.Sprintf("request.userInfo.username != %q", i.Operator)))
+		out = append(out, condition("not-by-the-operator", "!("+i.operator()+")"))
 	}
 	return append(out, h.MatchConditions...)
+}
+
+// operator is true of requests of the operator itself. A name alone proves little: certificates and
+// identity providers may give it to anybody. The groups of a ServiceAccount come from its token only,
+// or from who may impersonate groups, too.
+func (i Installation) operator() string {
+	is := fmt.Sprintf("request.userInfo.username == %q", i.Operator)
+	account, ok := strings.CutPrefix(i.Operator, serviceAccountPrefix)
+	if !ok {
+		return is
+	}
+	namespace, _, _ := strings.Cut(account, ":")
+	return is + fmt.Sprintf(" && has(request.userInfo.groups) && %q in request.userInfo.groups", "system:serviceaccounts:"+namespace)
 }

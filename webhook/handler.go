@@ -17,6 +17,8 @@ type Options struct {
 	Pods      Pods
 	Workloads Workloads
 	Own       Own
+	// Access answers for the rights of who asks.
+	Access Access
 	// Observer may be nil.
 	Observer Observer
 	// Log gets bugs and failed reads; nil: slog's default.
@@ -36,6 +38,9 @@ type Route struct {
 func Routes(o Options) ([]Route, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Access == nil {
+		return nil, errors.New("serve hooks: there is nobody to ask for rights")
 	}
 	var out []Route
 	for _, h := range Hooks() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -26,20 +27,21 @@ type Own interface {
 
 // ownKind is one of our own kinds: its object, and its validator.
 type ownKind struct {
-	kind   string
-	object func() runtime.Object
-	check  func(object, old runtime.Object, f validators.Facts) validators.Result
+	kind     string
+	object   func() runtime.Object
+	check    func(object, old runtime.Object, f validators.Facts) validators.Result
+	sameSpec func(object, old runtime.Object) bool
 }
 
 // ownKinds lists them. Both versions of a Repository have one schema and one type.
 func ownKinds() []ownKind {
 	return []ownKind{
-		kindOf("Repository", validators.Repository),
-		kindOf(v1beta1.KindBackupConfiguration, validators.BackupConfiguration),
-		kindOf(v1beta1.KindBackupSession, validators.BackupSession),
-		kindOf(v1beta1.KindRestoreSession, validators.RestoreSession),
-		kindOf(v1beta1.KindBackupBlueprint, validators.BackupBlueprint),
-		kindOf(v1beta1.KindBackupTemplate, validators.BackupTemplate),
+		kindOf("Repository", validators.Repository, func(r *v1alpha1.Repository) any { return r.Spec }),
+		kindOf(v1beta1.KindBackupConfiguration, validators.BackupConfiguration, func(c *v1beta1.BackupConfiguration) any { return c.Spec }),
+		kindOf(v1beta1.KindBackupSession, validators.BackupSession, func(bs *v1beta1.BackupSession) any { return bs.Spec }),
+		kindOf(v1beta1.KindRestoreSession, validators.RestoreSession, func(rs *v1beta1.RestoreSession) any { return rs.Spec }),
+		kindOf(v1beta1.KindBackupBlueprint, validators.BackupBlueprint, func(b *v1beta1.BackupBlueprint) any { return b.Spec }),
+		kindOf(v1beta1.KindBackupTemplate, validators.BackupTemplate, func(t *v1beta1.BackupTemplate) any { return t.Spec }),
 	}
 }
 
@@ -49,7 +51,7 @@ type object[T any] interface {
 	runtime.Object
 }
 
-func kindOf[T any, P object[T]](kind string, check func(object, old P, f validators.Facts) validators.Result) ownKind {
+func kindOf[T any, P object[T]](kind string, check func(object, old P, f validators.Facts) validators.Result, spec func(P) any) ownKind {
 	return ownKind{
 		kind:   kind,
 		object: func() runtime.Object { return P(new(T)) },
@@ -60,6 +62,11 @@ func kindOf[T any, P object[T]](kind string, check func(object, old P, f validat
 				return validators.Result{Errors: field.ErrorList{field.TypeInvalid(nil, kind, "the object is of another kind")}}
 			}
 			return check(now, before, f)
+		},
+		sameSpec: func(object, old runtime.Object) bool {
+			now, isNow := object.(P)
+			before, isBefore := old.(P)
+			return isNow && isBefore && equality.Semantic.DeepEqual(spec(now), spec(before))
 		},
 	}
 }
@@ -85,17 +92,19 @@ func (o *Options) own(ctx context.Context, v *review, kind string) answer {
 	if v.object == nil || !ok {
 		return deny(WrongKind, "the request has no object")
 	}
-	if m.GetDeletionTimestamp() != nil {
-		return allow(Valid) // finalizers must come off, whatever else is wrong
+	if old != nil && k.sameSpec(obj, old) {
+		return allow(Valid) // metadata asks for nothing, and finalizers must come off whatever else is wrong
 	}
 	if m.GetNamespace() == "" {
 		m.SetNamespace(v.namespace)
+	}
+	if refusal, ok := o.authorize(ctx, v, obj, old); !ok {
+		return refusal
 	}
 	facts, err := o.Own.Facts(ctx, obj)
 	if err != nil {
 		return unavailable(LookupFailed, "what the %s depends on could not be looked up: %v", v.kind, err)
 	}
-	facts.ByUser = true // the operator's own writes do not come here
 	switch r := k.check(obj, old, facts); {
 	case len(r.Errors) > 0:
 		return invalid(v, r.Errors, r.Warnings)

@@ -31,6 +31,8 @@ const (
 	Valid Reason = "Valid"
 	// Invalid: the object is refused with a list of what is wrong.
 	Invalid Reason = "Invalid"
+	// MissingRight: the object would have Stash do what its author may not do.
+	MissingRight Reason = "MissingRight"
 	// Warned: something is wrong that this request did not cause.
 	Warned Reason = "Warned"
 	// UnknownRestore: the restore label names no restore.
@@ -67,6 +69,7 @@ func Reasons() []ReasonDoc {
 	own := []ReasonDoc{
 		{Valid, "Nothing is wrong with the object."},
 		{Invalid, "The object is refused, with a list of what is wrong."},
+		{MissingRight, "The object would have Stash do what its author may not do; the answer names each right and how to grant it."},
 		{Warned, "Something is wrong that this request did not cause; it passes with a warning."},
 		{UnknownRestore, "The pod's restore label names no RestoreSession; it may not start."},
 		{ForeignRestore, "The pod's restore label names a RestoreSession of another workload."},

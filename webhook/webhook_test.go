@@ -47,6 +47,7 @@ type cluster struct {
 	wanted          webhook.Wanted
 	blueprints      map[string]*v1beta1.BackupBlueprint
 	users           []string
+	rights          *rights
 	err             error
 	panics          bool
 }
@@ -102,7 +103,7 @@ func (c *counts) Observe(hook string, d webhook.Decision, r webhook.Reason, seco
 
 func handler(t testing.TB, c *cluster, o webhook.Observer) http.Handler {
 	t.Helper()
-	h, err := webhook.Handler(webhook.Options{Pods: c, Workloads: c, Own: c, Observer: o, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	h, err := webhook.Handler(webhook.Options{Pods: c, Workloads: c, Own: c, Access: c.access(), Observer: o, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,7 +210,10 @@ func TestOwnKinds(t *testing.T) {
 		"a used one with its data: never": {ownRequest(t, "Repository", admissionv1.Delete, nil, &v1alpha1.Repository{Spec: wiped}), cluster{users: []string{"x"}}, "denied Invalid"},
 		"one that is being deleted sheds its finalizer": {ownRequest(t, "BackupConfiguration", admissionv1.Update,
 			&v1beta1.BackupConfiguration{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: new(metav1.Unix(1, 0))}, Spec: v1beta1.BackupConfigurationSpec{Schedule: "x"}},
-			&v1beta1.BackupConfiguration{}), cluster{}, "allowed Valid"},
+			&v1beta1.BackupConfiguration{Spec: v1beta1.BackupConfigurationSpec{Schedule: "x"}}), cluster{err: errors.New("gone")}, "allowed Valid"},
+		"and is held to the rules otherwise": {ownRequest(t, "BackupConfiguration", admissionv1.Update,
+			&v1beta1.BackupConfiguration{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: new(metav1.Unix(1, 0))}, Spec: v1beta1.BackupConfigurationSpec{Schedule: "x"}},
+			&v1beta1.BackupConfiguration{}), cluster{}, "denied Invalid"},
 		"no object at all": {ownRequest(t, "Repository", admissionv1.Create, nil, nil), cluster{}, "denied WrongKind"},
 	} {
 		path := "/validate/repositories"

@@ -214,8 +214,9 @@ func (a *assembly) assemble(ctx context.Context) error {
 	return nil
 }
 
-// reviewClient is for the proof of identities alone: whoever reaches the broker makes it ask the API
-// server, and must not use up what everything else is allowed to ask.
+// reviewClient is for the proof of identities, or of rights, alone: whoever reaches the broker or
+// writes our kinds makes it ask the API server, and must not use up what everything else is allowed
+// to ask.
 func reviewClient(config *rest.Config, scheme *runtime.Scheme) (client.Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.RateLimiter = 100, 200, nil

@@ -50,8 +50,12 @@ func (a *assembly) addWebhooks(ctx context.Context) error {
 	if err := a.watchPlans(ctx, admission); err != nil {
 		return err
 	}
+	asker, err := reviewClient(a.mgr.GetConfig(), a.mgr.GetScheme())
+	if err != nil {
+		return err
+	}
 	handler, err := webhook.Handler(webhook.Options{
-		Pods: admission, Workloads: admission, Own: admission,
+		Pods: admission, Workloads: admission, Own: admission, Access: &controller.Rights{Client: asker},
 		Observer: observer{a.runtime}, Log: a.log,
 	})
 	if err != nil {
