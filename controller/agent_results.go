@@ -17,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/session"
 )
 
 // progressEvery is how often progress is written for one task.
@@ -143,6 +144,15 @@ func (g *Agents) exhausted(ctx context.Context, id broker.Identity, task string)
 		a.Lost, a.Searched = &now, false
 		return true
 	})
+}
+
+// back notes that the agent of a lost backup is connected again, without its work.
+func (g *Agents) back(ctx context.Context, id broker.Identity, lost v1beta1.Assignment) error {
+	now := metav1.NewTime(g.Now().Truncate(time.Second))
+	if !session.Back(&lost, now) {
+		return nil
+	}
+	return g.change(ctx, id, lost.ID, func(a *v1beta1.Assignment) bool { return session.Back(a, now) })
 }
 
 // Alive implements broker.Results.

@@ -56,7 +56,11 @@ func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(
 			case a.PodUID != id.PodUID:
 			case a.Cancelled && has(a.ID):
 				out.Cancel = append(out.Cancel, a.ID)
-			case a.Cancelled, a.Lost != nil, has(a.ID):
+			case a.Cancelled, has(a.ID):
+			case a.Lost != nil:
+				if err := g.back(ctx, id, a); err != nil {
+					g.Log.Warn("a lost agent that is back could not be noted yet", "session", key.String(), "err", err)
+				}
 			case g.Limits.Exhausted(a):
 				if err := g.exhausted(ctx, id, a.ID); err != nil {
 					g.Log.Warn("a backup could not be taken from its agent yet", "session", key.String(), "err", err)

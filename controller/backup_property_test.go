@@ -79,7 +79,7 @@ func (m *backupModel) pick(t *rapid.T) (v1beta1.Assignment, *v1beta1.Assignment)
 
 func (m *backupModel) result(t *rapid.T, phase v1beta1.HostBackupPhase) {
 	task, _ := m.pick(t)
-	recordResult(m.bs, v1beta1.HostBackupStats{Hostname: task.Hostname, Phase: phase}, m.now, m.now)
+	recordResult(m.bs, v1beta1.HostBackupStats{Hostname: task.Hostname, Phase: phase}, report{task: task.ID, finished: m.now, now: m.now, limits: session.DefaultLimits()})
 	if i := slices.IndexFunc(m.stats(), func(s v1beta1.HostBackupStats) bool { return s.Hostname == task.Hostname }); i >= 0 {
 		m.won[task.Hostname] = m.won[task.Hostname] || m.stats()[i].Phase == v1beta1.HostBackupSucceeded
 	}
@@ -104,6 +104,17 @@ func (m *backupModel) actions() map[string]func(*rapid.T) {
 				revive(a, protocol.RoleSidecar, metav1.NewTime(m.now))
 			}
 		},
+		"an agent is back without its work": func(t *rapid.T) {
+			if _, a := m.pick(t); a != nil {
+				session.Back(a, metav1.NewTime(m.now))
+			}
+		},
+		"an agent begins": func(t *rapid.T) {
+			if _, a := m.pick(t); a != nil && a.Lost == nil && !session.DefaultLimits().Exhausted(*a) {
+				a.Starts++
+			}
+		},
+		"a pod is being deleted": func(t *rapid.T) { m.pods[rapid.IntRange(0, len(m.pods)-1).Draw(t, "pod")].Ending = true },
 		"restic goes on": func(t *rapid.T) {
 			if _, a := m.pick(t); a != nil {
 				a.Progress = &v1beta1.Progress{Time: metav1.NewTime(m.now)}

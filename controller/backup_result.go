@@ -39,7 +39,7 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		if len(bs.Status.Targets) > 0 && !session.Finished(bs.Status.Phase) && stopped(bs.Status.Targets[0].Assignments, r, metav1.NewTime(g.Now())) {
 			return true, nil
 		}
-		write, counts := recordResult(bs, stats, r.Finished, g.Now())
+		write, counts := recordResult(bs, stats, report{task: r.ID, finished: r.Finished, now: g.Now(), limits: g.Limits})
 		if counts {
 			told = bs
 		}
@@ -58,23 +58,34 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 	return ignoreGone(err)
 }
 
+// report is what is known of a result beside what it says of its host.
+type report struct {
+	task          string
+	finished, now time.Time
+	limits        session.Limits
+}
+
 // recordResult writes the result of a host into its session: write tells whether the status changed,
 // counts whether the result was news.
-func recordResult(bs *v1beta1.BackupSession, stats v1beta1.HostBackupStats, finished, now time.Time) (write, counts bool) {
+func recordResult(bs *v1beta1.BackupSession, stats v1beta1.HostBackupStats, r report) (write, counts bool) {
 	st := &bs.Status
 	over := session.Finished(st.Phase)
 	if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
 		return false, false
 	}
-	if d := st.SessionDeadline; over && d != nil && finished.After(d.Time) {
+	if d := st.SessionDeadline; over && d != nil && r.finished.After(d.Time) {
 		return false, false
+	}
+	failed := stats.Phase == v1beta1.HostBackupFailed
+	if !over && failed && len(st.Targets) > 0 && session.Outdated(&st.Targets[0], r.task, stats.Hostname, r.limits, metav1.NewTime(r.now)) {
+		return true, false
 	}
 	if !session.RecordBackup(st, stats) {
 		return !over, false // the assignment is taken away all the same
 	}
 	st.Progress = progressText(st.Targets[0].Assignments)
 	if over {
-		mend(bs, now)
+		mend(bs, r.now)
 	}
 	return true, true
 }

@@ -40,17 +40,22 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 	var told *v1beta1.RestoreSession
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
 		// Of what the task's ID says nothing is believed: work is a pod's that has it.
-		i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.ID == r.ID && a.PodUID == id.PodUID })
+		i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.PodUID == id.PodUID && a.Hostname == stats.Hostname })
 		if session.RestoreFinished(rs.Status.Phase) || i < 0 {
 			return false, nil
 		}
 		a := rs.Status.Assignments[i]
-		if a.Lost != nil && slices.ContainsFunc(rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.Hostname == a.Hostname && b.Lost == nil }) {
-			// Another one restores the host now. The pod must not start meanwhile.
-			return false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
+		// What the pod has written it has written, in whichever attempt; where an earlier one failed the
+		// present one goes on.
+		if a.ID != r.ID && r.Error != "" {
+			return false, nil
 		}
 		if stopped(rs.Status.Assignments, r, metav1.NewTime(g.Now())) {
 			return true, nil
+		}
+		if a.Lost != nil && slices.ContainsFunc(rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.Hostname == a.Hostname && b.Lost == nil }) {
+			// Another one restores the host now. The pod must not start meanwhile.
+			return false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
 		}
 		session.RecordRestore(&rs.Status, id.PodUID, stats, written)
 		rs.Status.Progress = progressText(rs.Status.Assignments)

@@ -121,6 +121,75 @@ func TestAnAgentThatLivesIsNotLost(t *testing.T) {
 	}
 }
 
+// What comes late from an agent that was given up: a success wins, a failure leaves the host to the
+// next attempt, as long as there is one.
+func TestALateResult(t *testing.T) {
+	failure := protocol.Result{ID: "s1/host-0/1", Finished: noon(), Error: "connection refused", Reason: protocol.ReasonUnreachable}
+	retried := func(bs *v1beta1.BackupSession) {
+		released(bs)
+		t := &bs.Status.Targets[0]
+		t.Assignments = append(t.Assignments, v1beta1.Assignment{ID: "s1/host-0/2", Hostname: "host-0", Pod: "db-0", PodUID: "p9", Attempt: 2})
+	}
+	lost := func(attempt int32) func(*v1beta1.BackupSession) {
+		return func(bs *v1beta1.BackupSession) {
+			a := &bs.Status.Targets[0].Assignments[0]
+			a.Attempt, a.Lost, a.LastSeen = attempt, agoP(time.Minute), agoP(4*time.Minute)
+		}
+	}
+	cases := map[string]struct {
+		change  func(*v1beta1.BackupSession)
+		result  protocol.Result
+		stats   v1beta1.HostBackupPhase
+		retries bool
+	}{
+		"a success while another tries":      {retried, success("s1/host-0/1"), v1beta1.HostBackupSucceeded, false},
+		"a failure while another tries":      {retried, failure, "", true},
+		"a failure before another tries":     {released, failure, "", false},
+		"a success of a lost agent":          {lost(1), success("s1/host-0/1"), v1beta1.HostBackupSucceeded, false},
+		"a failure of a lost agent":          {lost(1), failure, "", true},
+		"a failure of the last that may try": {lost(3), failure, v1beta1.HostBackupFailed, false},
+		"a failure of one that was not lost": {nil, failure, v1beta1.HostBackupFailed, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			bs := running()
+			if c.change != nil {
+				c.change(bs)
+			}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, configuration(), bs))
+			if err := g.Result(t.Context(), sidecar("db-0", "p0"), c.result); err != nil {
+				t.Fatal(err)
+			}
+			st := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0]
+			var phase v1beta1.HostBackupPhase
+			if len(st.Stats) > 0 {
+				phase = st.Stats[0].Phase
+			}
+			if phase != c.stats {
+				t.Errorf("host-0 is %q, want %q", phase, c.stats)
+			}
+			if got := len(st.Assignments) == 2; got != c.retries {
+				t.Errorf("assignments are %+v", st.Assignments)
+			}
+		})
+	}
+}
+
+func TestALostAgentIsSeenWhenItIsBack(t *testing.T) {
+	bs := running()
+	bs.Status.Targets[0].Assignments[0].Lost = agoP(time.Minute)
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, configuration(), bs))
+	for _, busy := range []bool{true, false} {
+		if o, err := g.Orders(t.Context(), sidecar("db-0", "p0"), func(string) bool { return busy }); err != nil || len(o.Tasks) > 0 {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		a := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0].Assignments[0]
+		if seen := a.LastSeen != nil && a.LastSeen.After(a.Lost.Time); seen == busy {
+			t.Errorf("it has the work: %v, seen without it: %v", busy, seen)
+		}
+	}
+}
+
 // A decoder leaves in place what an answer does not mention: an attempt that lost against another
 // writer must not leave its changes to the next.
 func TestAConflictDoesNotMixTwoVersions(t *testing.T) {
@@ -193,6 +262,7 @@ func TestARestoreIsReportedByThePodThatHasTheWork(t *testing.T) {
 		"a pod with the work of another":    {pod: "p5", task: "q1/host-0/p9/2"},
 		"one that lost it to another":       {pod: "p0", task: "q1/host-0/p0/1", repeats: true},
 		"one that lost it to nobody so far": {pod: "p0", task: "q1/host-0/p0/1", alone: true, stored: true},
+		"its own, of an earlier attempt":    {pod: "p9", task: "q1/host-0/p9/1", stored: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -214,6 +284,17 @@ func TestARestoreIsReportedByThePodThatHasTheWork(t *testing.T) {
 				t.Errorf("restored %+v", st.Restored)
 			}
 		})
+	}
+}
+
+// The agent was killed after it had failed, and has the work again.
+func TestTheFailureOfAnEarlierRestoreIsNotThePresentOnes(t *testing.T) {
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, restoring()))
+	if err := g.Result(t.Context(), initContainer("p9"), protocol.Result{ID: "q1/host-0/p9/1", Error: "no"}); err != nil {
+		t.Fatal(err)
+	}
+	if st := read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status; len(st.Stats) > 0 || len(st.Assignments) != 2 {
+		t.Errorf("%+v", st)
 	}
 }
 

@@ -86,13 +86,18 @@ func pick(h Host, attempt int32) (*Pod, string) {
 	var able []*Pod
 	for _, ready := range []bool{true, false} {
 		for i := range h.Pods {
-			if p := &h.Pods[i]; !p.Dead && p.Agent && p.Ready == ready {
+			if p := &h.Pods[i]; p.able() && p.Ready == ready {
 				able = append(able, p)
 			}
 		}
 	}
 	if len(able) > 0 {
 		return able[int(max(0, attempt-1))%len(able)], ""
+	}
+	for _, p := range h.Pods {
+		if p.Ending && !p.Dead {
+			return nil, fmt.Sprintf("pod %q is being deleted", p.Name)
+		}
 	}
 	for _, p := range h.Pods {
 		if !p.Dead && !p.Injected {

@@ -68,6 +68,9 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 	if a.Attempt < o.Limits.Attempts && o.otherPod(a) && !a.Cancelled {
 		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: "trying another pod"}, true
 	}
+	if a.Attempt < o.Limits.Attempts && !a.Cancelled && o.back(a) {
+		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the agent in pod %q is back, without its work", a.Pod)}, true
+	}
 	if !a.Cancelled && a.Attempt < o.Limits.Attempts && lost < o.Limits.Pods {
 		return Action{}, false // a replacement may still come up
 	}
@@ -90,7 +93,7 @@ func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
 // otherPod tells whether a living pod other than that of a can do a's host.
 func (o *Backup) otherPod(a v1beta1.Assignment) bool {
 	for _, p := range o.host(a.Hostname).Pods {
-		if p.UID != a.PodUID && p.Agent && !p.Dead {
+		if p.UID != a.PodUID && p.able() {
 			return true
 		}
 	}

@@ -35,6 +35,9 @@ type Pod struct {
 	Stamp string
 }
 
+// able tells whether an agent in the pod can begin work.
+func (p Pod) able() bool { return p.Agent && !p.Dead && !p.Ending }
+
 // Host is a name under which snapshots are stored, and the pods that can do its work, best first.
 type Host struct {
 	Name string
