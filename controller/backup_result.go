@@ -73,7 +73,7 @@ func recordResult(bs *v1beta1.BackupSession, stats v1beta1.HostBackupStats, r re
 	if over && (st.Phase != v1beta1.BackupSessionFailed || stats.Phase != v1beta1.HostBackupSucceeded) {
 		return false, false
 	}
-	if d := st.SessionDeadline; over && d != nil && r.finished.After(d.Time) {
+	if d := st.SessionDeadline; d != nil && r.finished.After(d.Time) && (over || hasFailed(st, stats.Hostname)) {
 		return false, false
 	}
 	failed := stats.Phase == v1beta1.HostBackupFailed
@@ -120,6 +120,13 @@ func hasHost(t v1beta1.BackupTargetStatus, host string) bool {
 		slices.ContainsFunc(t.Released, func(r v1beta1.ReleasedHost) bool { return r.Hostname == host })
 }
 
+// hasFailed tells whether a host was given up.
+func hasFailed(st *v1beta1.BackupSessionStatus, host string) bool {
+	return len(st.Targets) > 0 && slices.ContainsFunc(st.Targets[0].Stats, func(s v1beta1.HostBackupStats) bool {
+		return s.Hostname == host && s.Phase == v1beta1.HostBackupFailed
+	})
+}
+
 // mend gives a session that was failed too early the outcome of its results.
 func mend(bs *v1beta1.BackupSession, now time.Time) {
 	phase, reason := session.Outcome(bs.Status.Targets[0])
@@ -128,6 +135,7 @@ func mend(bs *v1beta1.BackupSession, now time.Time) {
 	}
 	api.RemoveCondition(&bs.Status.Conditions, api.DeadlineExceeded)
 	bs.Status.CompletionTime = nil
+	sayComplete(bs, metav1.NewTime(now))
 	session.Finish(&bs.Status, phase, reason, bs.CreationTimestamp, metav1.NewTime(now))
 }
 

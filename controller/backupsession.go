@@ -178,18 +178,22 @@ func release(t *v1beta1.BackupTargetStatus, i int, message string) {
 func finishBackup(bs *v1beta1.BackupSession, a session.Action, now time.Time) {
 	st := &bs.Status
 	at := metav1.NewTime(now)
-	var unread int64
-	for _, s := range st.Targets[0].Stats {
-		unread += s.Incomplete
-	}
-	if unread > 0 {
-		api.SetCondition(&st.Conditions, condition(api.Incomplete, true, "FilesNotReadable",
-			fmt.Sprintf("%d files could not be read and are missing from the snapshots; the hosts' errors name them", unread), bs.Generation), at)
-	}
+	sayComplete(bs, at)
 	if d := st.SessionDeadline; d != nil && a.Phase == v1beta1.BackupSessionFailed && now.After(d.Time) {
 		api.SetCondition(&st.Conditions, condition(api.DeadlineExceeded, true, "FailedToCompleteWithinDeadline", a.Message, bs.Generation), at)
 	}
 	session.Finish(st, a.Phase, a.Message, bs.CreationTimestamp, at)
+}
+
+// sayComplete says in the conditions what is missing from the snapshots.
+func sayComplete(bs *v1beta1.BackupSession, now metav1.Time) {
+	c, ok := session.Completeness(bs.Status.Targets[0])
+	if !ok {
+		api.RemoveCondition(&bs.Status.Conditions, api.Incomplete)
+		return
+	}
+	c.ObservedGeneration = bs.Generation
+	api.SetCondition(&bs.Status.Conditions, c, now)
 }
 
 // retry creates the session that retries a failed one. Its name follows from the failed one's, so

@@ -46,7 +46,7 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 			if a.Lost == nil || a.Searched {
 				continue
 			}
-			if stats, ok := adopted(a, spec.Target.Paths, snapshots, api.TagSession+string(bs.UID)); ok {
+			if stats, ok := adopted(a, spec.Target.Paths, inTime(snapshots, bs.Status.SessionDeadline), api.TagSession+string(bs.UID)); ok {
 				session.RecordBackup(&bs.Status, stats)
 			}
 		}
@@ -57,6 +57,21 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 		}
 		return true, nil
 	}))
+}
+
+// inTime leaves out the snapshots that were not complete before the deadline, which is nil where there
+// is none. restic before 0.17 says only when it began.
+func inTime(snapshots []restic.Snapshot, deadline *metav1.Time) []restic.Snapshot {
+	if deadline == nil {
+		return snapshots
+	}
+	return slices.DeleteFunc(slices.Clone(snapshots), func(s restic.Snapshot) bool {
+		end := s.Time
+		if s.Summary != nil && s.Summary.BackupEnd.After(end) {
+			end = s.Summary.BackupEnd
+		}
+		return end.After(deadline.Time)
+	})
 }
 
 // adopted makes a host's result of the snapshots that carry the session's tag.

@@ -10,8 +10,8 @@ import (
 
 // RecordBackup stores the result of a host in a session and takes its assignment away. A result
 // that ended before the deadline replaces a failure that was recorded meanwhile, however late it
-// comes; another result of the same host never replaces a success. It reports whether the status
-// changed.
+// comes; another result of the same host never replaces a success, unless that was found in the
+// repository and the agent itself can tell more of it. It reports whether the status changed.
 func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bool {
 	if len(st.Targets) == 0 {
 		return false
@@ -22,7 +22,8 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 		if t.Stats[i].Hostname != s.Hostname {
 			continue
 		}
-		if t.Stats[i].Phase == v1beta1.HostBackupSucceeded || s.Phase != v1beta1.HostBackupSucceeded {
+		told := t.Stats[i].Phase == v1beta1.HostBackupSucceeded && (!t.Stats[i].Adopted || s.Adopted)
+		if told || s.Phase != v1beta1.HostBackupSucceeded {
 			return false
 		}
 		t.Stats[i] = s
@@ -102,8 +103,8 @@ func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta
 	}
 	created := session.CreationTimestamp
 	h.LastSuccessTime, h.Snapshots = &created, s.Snapshots
-	if s.Incomplete > 0 {
-		return
+	if s.Incomplete > 0 || s.Adopted {
+		return // what an adopted one misses nobody knows
 	}
 	for _, snap := range s.Snapshots {
 		if snap.FileStats.TotalFiles == nil || *snap.FileStats.TotalFiles == 0 {
