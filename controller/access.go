@@ -18,6 +18,14 @@ func (p *problem) Error() string { return p.text }
 
 func problemf(format string, args ...any) error { return &problem{fmt.Sprintf(format, args...)} }
 
+// problemOr returns an error, or a fault that a user can mend.
+func problemOr(text string, err error) error {
+	if err != nil {
+		return err
+	}
+	return problemf("%s", text)
+}
+
 // access makes what restic needs to open a Repository. A fault of the user's is a *problem.
 func (w *World) access(ctx context.Context, repo *v1alpha1.Repository) (restic.Repository, error) {
 	b, err := backend.ForBackend(repo.Spec.Backend)

@@ -111,6 +111,9 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 	if repo == nil {
 		return nil, problemf("Repository %q does not exist", spec.Repository.Name)
 	}
+	if why, err := g.refusal(ctx, config, repo); err != nil || why != "" {
+		return nil, problemOr(why, err)
+	}
 	task, err := g.task(ctx, id, repo, assignment)
 	if err != nil {
 		return nil, err
@@ -128,11 +131,8 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 
 // task makes a task with the credentials of a Repository, for a pod that may hold them.
 func (g *Agents) task(ctx context.Context, id broker.Identity, repo *v1alpha1.Repository, taskID string) (*protocol.Task, error) {
-	if ok, err := g.mayUse(ctx, repo, id.Namespace); err != nil || !ok {
-		if err != nil {
-			return nil, err
-		}
-		return nil, problemf("Repository \"%s/%s\" does not admit namespace %q: its spec.usagePolicy must name it", repo.Namespace, repo.Name, id.Namespace)
+	if why, err := g.repositoryRefusal(ctx, repo, id.Namespace); err != nil || why != "" {
+		return nil, problemOr(why, err)
 	}
 	access, err := g.access(ctx, repo)
 	if err != nil {
@@ -197,12 +197,14 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	return broker.Orders{Tasks: []protocol.Task{*task}}, nil
 }
 
+// restoreByHash finds the restore whose label a pod carries: one whose target is in the namespace of
+// the pod, wherever the RestoreSession itself is.
 func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1beta1.RestoreSession, error) {
 	list := &v1beta1.RestoreSessionList{}
-	if err := g.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexHash: hash}); err != nil {
+	if err := g.List(ctx, list, client.MatchingFields{indexHash: hash}); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
-	if len(list.Items) == 0 {
+	if len(list.Items) == 0 || targetNamespace(&list.Items[0]) != namespace {
 		return nil, nil //nolint:nilnil // absence is an answer
 	}
 	rs := &v1beta1.RestoreSession{}
@@ -215,11 +217,11 @@ func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1
 // restoreGone tells whether no RestoreSession has the hash any more.
 func (g *Agents) restoreGone(ctx context.Context, namespace, hash string) (bool, error) {
 	list := &v1beta1.RestoreSessionList{}
-	if err := g.Live.List(ctx, list, client.InNamespace(namespace)); err != nil {
+	if err := g.Live.List(ctx, list); err != nil {
 		return false, fmt.Errorf("list RestoreSessions: %w", err)
 	}
 	return !slices.ContainsFunc(list.Items, func(rs v1beta1.RestoreSession) bool {
-		return mutators.HashRestore(string(rs.UID)) == hash
+		return mutators.HashRestore(string(rs.UID)) == hash && targetNamespace(&rs) == namespace
 	}), nil
 }
 
@@ -235,6 +237,9 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 	}
 	if repo == nil {
 		return nil, problemf("Repository %q does not exist", spec.Repository.Name)
+	}
+	if why, err := g.repositoryRefusal(ctx, repo, rs.Namespace); err != nil || why != "" {
+		return nil, problemOr(why, err)
 	}
 	task, err := g.task(ctx, id, repo, a.ID)
 	if err != nil {

@@ -132,19 +132,11 @@ func (r *BackupConfigurations) repository(ctx context.Context, c *v1beta1.Backup
 		api.RemoveCondition(&c.Status.Conditions, api.BackendSecretFound)
 		return nil
 	}
-	targetNS := c.Namespace
-	if c.Spec.Target != nil {
-		targetNS = target.Namespace(c.Spec.Target.Ref, c.Namespace)
-	}
-	for _, ns := range []string{c.Namespace, targetNS} {
-		ok, err := r.mayUse(ctx, repo, ns)
-		if err != nil {
-			return err
+	if why, err := r.refusal(ctx, c, repo); err != nil || why != "" {
+		if err == nil {
+			r.set(c, api.RepositoryFound, false, "NamespaceNotAllowed", why)
 		}
-		if !ok {
-			r.set(c, api.RepositoryFound, false, "RepositoryNotAvailable", fmt.Sprintf("Repository %q does not admit namespace %q: its spec.usagePolicy must name it", name, ns))
-			return nil
-		}
+		return err
 	}
 	r.set(c, api.RepositoryFound, true, "RepositoryAvailable", fmt.Sprintf("Repository %q exists", name))
 	if _, err := r.access(ctx, repo); err != nil {

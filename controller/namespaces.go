@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -15,10 +17,11 @@ import (
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 )
 
-// namespaceLabels reads the labels of namespaces from the cache; one that does not exist is left out.
+// namespaceLabels reads the labels of namespaces; one that does not exist is left out.
 func (w *World) namespaceLabels(ctx context.Context, names ...string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for _, name := range names {
@@ -27,6 +30,9 @@ func (w *World) namespaceLabels(ctx context.Context, names ...string) (map[strin
 		}
 		ns := &corev1.Namespace{}
 		err := w.Get(ctx, client.ObjectKey{Name: name}, ns)
+		if apierrors.IsNotFound(err) { // it may have been created a moment ago
+			err = w.Live.Get(ctx, client.ObjectKey{Name: name}, ns)
+		}
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("read namespace: %w", err)
 		}
@@ -144,6 +150,33 @@ func (w *World) admittedUsers(ctx context.Context, repo *v1alpha1.Repository) ([
 	return out, nil
 }
 
+// settleFor is how long a restore that is not admitted waits before it fails: policy and labels may
+// have been written a moment ago.
+const settleFor = 10 * time.Second
+
+// admitted replaces what a restore would do next where its Repository does not admit it. Agents that
+// restore already have all that they need.
+func (r *RestoreSessions) admitted(ctx context.Context, o *session.Restore, next session.Action) (session.Action, error) {
+	rs := o.Session
+	works := func(a v1beta1.Assignment) bool { return a.Lost == nil && a.Acknowledged != nil }
+	switch next.Kind {
+	case session.KindNone, session.KindFail, session.KindFinish:
+		return next, nil
+	default:
+	}
+	if o.Repository == nil || slices.ContainsFunc(rs.Status.Assignments, works) {
+		return next, nil
+	}
+	why, err := r.repositoryRefusal(ctx, o.Repository, rs.Namespace, targetNamespace(rs))
+	switch {
+	case err != nil || why == "":
+		return next, err
+	case r.Now().Before(rs.CreationTimestamp.Add(settleFor)):
+		return session.Wait(why, settleFor/5), nil
+	}
+	return session.Fail("RepositoryNotAvailable", why), nil
+}
+
 // configsReaching lists the configurations that stand in a namespace or whose target does: labels
 // decide what they may use.
 func (w *World) configsReaching(ctx context.Context, o client.Object) []client.ObjectKey {
@@ -163,17 +196,32 @@ func (w *World) configsOfBlueprint(kind string) func(context.Context, client.Obj
 
 func (w *World) configsWhere(ctx context.Context, match func(*v1beta1.BackupConfiguration) bool) []client.ObjectKey {
 	list := &v1beta1.BackupConfigurationList{}
-	if err := w.List(ctx, list); err != nil {
+	if err := w.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
-	return keysOf(slices.DeleteFunc(list.Items, func(c v1beta1.BackupConfiguration) bool { return !match(&c) }))
+	var out []client.ObjectKey
+	for i := range list.Items {
+		if match(&list.Items[i]) {
+			out = append(out, client.ObjectKeyFromObject(&list.Items[i]))
+		}
+	}
+	return out
+}
+
+// annotatedIn lists the workloads of a kind in a namespace that name a blueprint: it may admit them
+// now, or no longer.
+func (w *World) annotatedIn(k target.Kind) func(context.Context, client.Object) []client.ObjectKey {
+	return func(ctx context.Context, o client.Object) []client.ObjectKey {
+		return slices.DeleteFunc(w.annotated(k)(ctx, o), func(key client.ObjectKey) bool { return key.Namespace != o.GetName() })
+	}
 }
 
 // relabelled lets namespaces pass whose labels changed, other than those that are ours: selectors of
-// policies and blueprints may read another answer from them.
+// policies and blueprints may read another answer from them. What a new namespace can answer is
+// asked when something in it is looked at.
 func relabelled() predicate.Predicate {
 	return predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return true },
+		CreateFunc:  func(event.CreateEvent) bool { return false },
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {

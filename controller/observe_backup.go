@@ -57,6 +57,10 @@ func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backu
 	if len(o.Session.Status.Targets) > 0 && o.Session.Status.Targets[0].TotalHosts != nil {
 		return nil
 	}
+	if why, err := r.refusal(ctx, o.Invoker, repo); err != nil || why != "" {
+		o.NotReady = why
+		return err
+	}
 	if why, err := r.repositoryProblem(ctx, repo); err != nil || why != "" {
 		o.NotReady = why
 		return err

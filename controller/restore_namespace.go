@@ -53,12 +53,35 @@ func (r *RestoreSessions) closeNamespace(ctx context.Context, namespace string) 
 	return r.labelNamespace(ctx, namespace, api.LabelRestoring, &yes)
 }
 
-// openNamespace opens a namespace again, when no restore in it needs it closed.
+// openNamespaces opens the namespaces that no restore needs closed any more: which one a session that
+// is gone has closed is not known, since its target may have been elsewhere.
+func (r *RestoreSessions) openNamespaces(ctx context.Context) error {
+	closed := &corev1.NamespaceList{}
+	if err := r.List(ctx, closed, client.HasLabels{api.LabelRestoring}); err != nil {
+		return fmt.Errorf("list namespaces: %w", err)
+	}
+	for i := range closed.Items {
+		if err := r.openNamespace(ctx, closed.Items[i].Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openNamespace opens a namespace again, when no restore of a target in it needs it closed.
 func (r *RestoreSessions) openNamespace(ctx context.Context, namespace string) error {
+	ns := &corev1.Namespace{}
+	if err := r.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if _, closed := ns.Labels[api.LabelRestoring]; !closed {
+		return nil
+	}
 	list := &v1beta1.RestoreSessionList{}
-	if err := r.List(ctx, list, client.InNamespace(namespace)); err != nil {
+	if err := r.List(ctx, list); err != nil {
 		return fmt.Errorf("list RestoreSessions: %w", err)
 	}
+	list.Items = slices.DeleteFunc(list.Items, func(rs v1beta1.RestoreSession) bool { return targetNamespace(&rs) != namespace })
 	slices.SortFunc(list.Items, func(a, b v1beta1.RestoreSession) int { return older(&a, &b) })
 	byTarget := map[string][]v1beta1.RestoreSession{}
 	for _, rs := range list.Items {
@@ -139,7 +162,7 @@ func (w *World) labelTemplate(ctx context.Context, obj client.Object, labels map
 // that back off after refusals are touched, since they would wait for up to 1000 s.
 func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) error {
 	rs := o.Session
-	if err := r.openNamespace(ctx, rs.Namespace); err != nil {
+	if err := r.openNamespace(ctx, targetNamespace(rs)); err != nil {
 		return err
 	}
 	if rs.Status.Phase != v1beta1.RestoreSucceeded || rs.Spec.Target == nil || rs.Spec.Target.Ref.Kind != "Deployment" {

@@ -33,18 +33,21 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.Get(ctx, req.NamespacedName, rs); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Ended()
-			return ctrl.Result{}, r.openNamespace(ctx, req.Namespace)
+			return ctrl.Result{}, r.openNamespaces(ctx)
 		}
 		return ctrl.Result{}, fmt.Errorf("read RestoreSession: %w", err)
 	}
 	if rs.DeletionTimestamp != nil {
-		return ctrl.Result{}, r.openNamespace(ctx, rs.Namespace)
+		return ctrl.Result{}, r.openNamespace(ctx, targetNamespace(rs))
 	}
 	o, err := r.observe(ctx, rs)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	a := session.NextRestore(o, r.Now())
+	a, err := r.admitted(ctx, o, session.NextRestore(o, r.Now()))
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	res, err := r.act(ctx, o, a)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
@@ -72,7 +75,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		rs.Status.Reason = a.Message
 		// The hash is in the status before any pod can carry it: hooks and broker know it then.
 		rs.Status.Hash = mutators.HashRestore(string(rs.UID))
-		if err := r.closeNamespace(ctx, rs.Namespace); err != nil {
+		if err := r.closeNamespace(ctx, targetNamespace(rs)); err != nil {
 			return ctrl.Result{}, err
 		}
 	case session.KindStamp:

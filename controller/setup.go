@@ -67,7 +67,10 @@ func setupBackupConfigurations(mgr ctrl.Manager, w *World, schedule *Schedule) e
 			}
 			return []client.ObjectKey{{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}}
 		})).
-		Watches(&v1alpha1.Repository{}, mapped(w.usersOfRepository))
+		Watches(&v1alpha1.Repository{}, mapped(w.usersOfRepository)).
+		Watches(&corev1.Namespace{}, mapped(w.configsReaching), builder.WithPredicates(relabelled())).
+		Watches(&v1beta1.BackupBlueprint{}, mapped(w.configsOfBlueprint(v1beta1.KindBackupBlueprint))).
+		Watches(&v1beta1.BackupTemplate{}, mapped(w.configsOfBlueprint(v1beta1.KindBackupTemplate)))
 	for _, k := range target.Workloads() {
 		if obj, ok := k.New().(client.Object); ok {
 			b = b.Watches(obj, mapped(w.configsOfWorkload(k)), builder.WithPredicates(existence()))
@@ -182,6 +185,7 @@ func setupWorkloads(mgr ctrl.Manager, w *World) error {
 			Watches(&corev1.Pod{}, mapped(w.workloadOfPod(k))).
 			Watches(&v1beta1.BackupBlueprint{}, mapped(w.annotated(k))).
 			Watches(&v1beta1.BackupTemplate{}, mapped(w.annotated(k))).
+			Watches(&corev1.Namespace{}, mapped(w.annotatedIn(k)), builder.WithPredicates(relabelled())).
 			WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
 			Complete(&Workloads{World: w, Kind: k, Rollouts: rollouts})
 		if err != nil {
