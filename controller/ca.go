@@ -3,13 +3,16 @@ package controller
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
@@ -17,71 +20,86 @@ import (
 	"github.com/seed-731df569/stash/target"
 )
 
-// caTrust is how long a ConfigMap that was seen to be right is not looked at again.
-const caTrust = 5 * time.Minute
+// authoritiesEvery is how often all ConfigMaps are looked at although nothing is known to have
+// changed; the cache answers.
+const authoritiesEvery = 5 * time.Minute
 
-// caSeen remembers in which namespaces the CA was right.
-type caSeen struct {
-	mu     sync.Mutex
-	bundle string
-	at     map[string]time.Time
-}
-
-func (s *caSeen) fresh(namespace, bundle string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bundle == bundle && now.Sub(s.at[namespace]) < caTrust
-}
-
-func (s *caSeen) saw(namespace, bundle string, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bundle != bundle || s.at == nil {
-		s.bundle, s.at = bundle, map[string]time.Time{}
-	}
-	s.at[namespace] = now
-}
-
-// ensureCA keeps the ConfigMap by which the agents of a namespace trust the broker.
+// ensureCA keeps the ConfigMap by which the agents of a namespace trust the broker. A namespace that
+// is being deleted gets none.
 func (w *World) ensureCA(ctx context.Context, namespace string) error {
 	bundle, _ := w.Bundle()
 	if len(bundle) == 0 {
 		return fmt.Errorf("write CA to namespace %q: there is no CA yet", namespace)
 	}
-	if w.ca.fresh(namespace, string(bundle), w.Now()) {
-		return nil
-	}
-	want := map[string]string{api.ConfigMapCAKey: string(bundle)}
 	cm := &corev1.ConfigMap{}
-	err := w.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: api.ConfigMapCA}, cm)
+	err := w.Get(ctx, client.ObjectKey{Namespace: namespace, Name: api.ConfigMapCA}, cm)
 	switch {
 	case apierrors.IsNotFound(err):
-		cm = &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: namespace, Name: api.ConfigMapCA,
-				Labels:      map[string]string{api.LabelManagedBy: api.ManagedBy},
-				Annotations: map[string]string{"argocd.argoproj.io/compare-options": "IgnoreExtraneous"},
-			},
-			Data: want,
-		}
-		if err := w.Create(ctx, cm); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create CA ConfigMap: %w", err)
-		}
+		return w.createCA(ctx, namespace, string(bundle))
 	case err != nil:
 		return fmt.Errorf("read CA ConfigMap: %w", err)
-	case cm.Data[api.ConfigMapCAKey] != want[api.ConfigMapCAKey]:
-		cm.Data = want
+	case cm.Data[api.ConfigMapCAKey] != string(bundle):
+		cm.Data = map[string]string{api.ConfigMapCAKey: string(bundle)}
 		if err := w.Update(ctx, cm); err != nil {
 			return fmt.Errorf("update CA ConfigMap: %w", err)
 		}
 	}
-	w.ca.saw(namespace, string(bundle), w.Now())
 	return nil
 }
 
-// Authorities keeps the CA in every namespace that has agents, on the leader.
+func (w *World) createCA(ctx context.Context, namespace, bundle string) error {
+	err := w.Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: api.ConfigMapCA,
+			Labels:      map[string]string{api.LabelManagedBy: api.ManagedBy},
+			Annotations: map[string]string{"argocd.argoproj.io/compare-options": "IgnoreExtraneous"},
+		},
+		Data: map[string]string{api.ConfigMapCAKey: bundle},
+	})
+	switch {
+	// One that the cache does not have yet is looked at when it arrives there.
+	case err == nil, apierrors.IsAlreadyExists(err), terminating(err):
+		return nil
+	}
+	return fmt.Errorf("create CA ConfigMap: %w", err)
+}
+
+// terminating tells whether a request was refused since its namespace is being deleted.
+func terminating(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// Authorities keeps the CA in every namespace that has agents, on the leader: when the CA changes,
+// and when somebody edits or deletes a ConfigMap, alone or with its namespace.
 type Authorities struct {
 	*World
+}
+
+func setupAuthorities(mgr ctrl.Manager, w *World) error {
+	a := &Authorities{World: w}
+	if err := mgr.Add(a); err != nil {
+		return fmt.Errorf("add: %w", err)
+	}
+	return builder.ControllerManagedBy(mgr).Named("authority").
+		For(&corev1.ConfigMap{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		Complete(a)
+}
+
+// Reconcile looks at the ConfigMap of one namespace.
+func (a *Authorities) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if req.Name != api.ConfigMapCA {
+		return reconcile.Result{}, nil
+	}
+	namespaces, err := a.namespaces(ctx)
+	if err != nil || !namespaces[req.Namespace] {
+		return reconcile.Result{}, err
+	}
+	err = a.ensureCA(ctx, req.Namespace)
+	if apierrors.IsNotFound(err) { // the namespace is gone
+		err = nil
+	}
+	return reconcile.Result{}, err
 }
 
 // Start implements manager.Runnable.
@@ -101,7 +119,7 @@ func (a *Authorities) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
-		case <-time.After(caTrust):
+		case <-time.After(authoritiesEvery):
 		}
 	}
 }
@@ -110,14 +128,14 @@ func (a *Authorities) Start(ctx context.Context) error {
 func (a *Authorities) namespaces(ctx context.Context) (map[string]bool, error) {
 	out := map[string]bool{}
 	repos := &v1alpha1.RepositoryList{}
-	if err := a.List(ctx, repos); err != nil {
+	if err := a.List(ctx, repos, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Repositories: %w", err)
 	}
 	for i := range repos.Items {
 		out[repos.Items[i].Namespace] = true
 	}
 	configs := &v1beta1.BackupConfigurationList{}
-	if err := a.List(ctx, configs); err != nil {
+	if err := a.List(ctx, configs, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
 	}
 	for i := range configs.Items {

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -45,6 +46,8 @@ func CacheOptions() cache.Options {
 			&corev1.Pod{}:  {Transform: stripPod},
 			&batchv1.Job{}: {Label: managed},
 			&corev1.Node{}: {Transform: stripNode},
+			// Only by this name may ConfigMaps be read.
+			&corev1.ConfigMap{}: {Field: fields.OneTermEqualSelector("metadata.name", api.ConfigMapCA)},
 		},
 	}
 }
@@ -60,7 +63,7 @@ func stripMeta(o any) (any, error) {
 // rarely read.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
-		&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{}, &coordinationv1.Lease{},
+		&corev1.Secret{}, &corev1.PersistentVolumeClaim{}, &coordinationv1.Lease{},
 	}}}
 }
 

@@ -28,6 +28,7 @@ func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, configurations *Webho
 		func() error { return setupRestoreSessions(mgr, w, configurations) },
 		func() error { return setupRepositories(mgr, w) },
 		func() error { return setupWorkloads(mgr, w) },
+		func() error { return setupAuthorities(mgr, w) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up controllers: %w", err)
@@ -35,9 +36,6 @@ func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, configurations *Webho
 	}
 	if err := mgr.Add(schedule); err != nil {
 		return fmt.Errorf("set up schedule: %w", err)
-	}
-	if err := mgr.Add(&Authorities{World: w}); err != nil {
-		return fmt.Errorf("set up CA: %w", err)
 	}
 	if err := mgr.Add(configurations); err != nil {
 		return fmt.Errorf("set up webhook configurations: %w", err)

@@ -54,7 +54,7 @@ func (r *Repositories) ensureWorker(ctx context.Context, repo *v1alpha1.Reposito
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: workerName(repo)}
 	err := r.Get(ctx, key, job)
 	if apierrors.IsNotFound(err) {
-		if err := r.Create(ctx, r.workerJob(repo)); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := r.Create(ctx, r.workerJob(repo)); err != nil && !apierrors.IsAlreadyExists(err) && !terminating(err) {
 			return fmt.Errorf("create worker: %w", err)
 		}
 		return nil

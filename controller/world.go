@@ -33,7 +33,6 @@ type World struct {
 	// Native tells that every kubelet knows native sidecars.
 	Native atomic.Bool
 
-	ca      caSeen
 	leading atomic.Int64
 }
 
@@ -164,8 +163,14 @@ func (w *World) secretData(ctx context.Context, namespace, name string) (map[str
 // maxNote bounds the note of an event: the API server refuses one of more than 1 KiB.
 const maxNote = 1000
 
-// event says something about an object where a person looks for it.
+// event says something about an object where a person looks for it. In a namespace that is being
+// deleted nobody looks, and the API server takes no event.
 func (w *World) event(obj client.Object, kind, reason, note string) {
+	ns := &corev1.Namespace{}
+	err := w.Get(context.Background(), client.ObjectKey{Name: obj.GetNamespace()}, ns)
+	if err == nil && ns.DeletionTimestamp != nil {
+		return
+	}
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote], "") + "…"
 	}

@@ -26,6 +26,7 @@ func TestSideBySide(t *testing.T) {
 		{"retention", retention()},
 		{"restores", restores()},
 		{"bad storage and pods", badStorage()},
+		{"examples", examples()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
