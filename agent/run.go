@@ -124,8 +124,13 @@ func (a *agent) end(err error) {
 	}
 }
 
-// finished keeps a result until it is acknowledged.
+// finished keeps a result until it is acknowledged. It is made to fit into a line first.
 func (a *agent) finished(r protocol.Result) {
+	limit := protocol.MaxLine
+	if a.Role == protocol.RoleWorker {
+		limit = protocol.MaxWorkerLine
+	}
+	r = r.Fitting(limit)
 	a.mu.Lock()
 	a.outcomes[r.ID] = nil
 	if r.Error != "" {

@@ -321,3 +321,25 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A line that is too long ends the stream, and would be said again on each one that follows.
+func TestAResultIsMadeToFit(t *testing.T) {
+	b := newBroker(t)
+	c := configure(t, b, protocol.RoleSidecar)
+	r := protocol.Result{ID: "s/host-0/1", Error: strings.Repeat("x", 2<<20)}
+	for range 100 {
+		r.Backups = append(r.Backups, protocol.PathBackup{Path: "/data", Unreadable: slices.Repeat([]string{strings.Repeat("y", 2000)}, 20), UnreadableCount: 20})
+	}
+	dir := filepath.Join(c.WorkDir, "sidecar", "results")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "a.json"), asJSON(r))
+	start(t, c)
+	stream := b.stream()
+	got := stream.result(r.ID)
+	stream.say(protocol.Down{Ack: r.ID})
+	if len(got.Backups) != 100 || got.Backups[99].UnreadableCount != 20 || len(got.Error) > protocol.MaxText {
+		t.Errorf("%d paths, %d bytes of error", len(got.Backups), len(got.Error))
+	}
+}

@@ -16,12 +16,8 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 )
 
-// Limits of one line from an agent. A worker's list of snapshots is the longest thing said.
-const (
-	maxLine       = 256 << 10
-	maxWorkerLine = 32 << 20
-	aliveEvery    = time.Minute
-)
+// aliveEvery is how often it is told that an agent lives.
+const aliveEvery = time.Minute
 
 var (
 	errSilent  = errors.New("the agent was silent for too long")
@@ -115,9 +111,9 @@ func (st *stream) run(ctx context.Context, body io.ReadCloser) error {
 
 // read decodes lines until the body ends.
 func (st *stream) read(ctx context.Context, body io.Reader, lines chan<- protocol.Up) error {
-	limit := maxLine
+	limit := protocol.MaxLine
 	if st.id.Role == protocol.RoleWorker {
-		limit = maxWorkerLine
+		limit = protocol.MaxWorkerLine
 	}
 	scanner := bufio.NewScanner(body)
 	scanner.Buffer(make([]byte, 0, 4<<10), limit)

@@ -240,9 +240,25 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// Result implements broker.Results.
+// Result implements broker.Results. One that the API server refuses is not asked for again: it would
+// be refused each time. Its host fails with the reason.
 func (g *Agents) Result(ctx context.Context, id broker.Identity, r protocol.Result) error {
 	defer g.progress.forget(r.ID)
+	r = bounded(r, g.Now())
+	err := g.result(ctx, id, r)
+	if !refused(err) {
+		return err
+	}
+	g.Log.Error("the API server refused a result; it is recorded as a failure", "pod", id.Namespace+"/"+id.Pod, "task", r.ID, "err", err)
+	err = g.result(ctx, id, refusal(r, err))
+	if refused(err) && id.Role != protocol.RoleWorker {
+		g.Log.Error("the API server refused a failure, too; it is dropped", "pod", id.Namespace+"/"+id.Pod, "task", r.ID, "err", err)
+		return nil
+	}
+	return err // work of a Repository whose status cannot be written must not begin anew
+}
+
+func (g *Agents) result(ctx context.Context, id broker.Identity, r protocol.Result) error {
 	switch id.Role {
 	case protocol.RoleSidecar:
 		return g.backupResult(ctx, id, r)

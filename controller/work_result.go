@@ -210,9 +210,22 @@ func recordList(st *v1alpha1.RepositoryStatus, m *protocol.Maintained, now metav
 		}
 		st.Snapshots = append(st.Snapshots, v1alpha1.Snapshot{
 			ID: s.ID, Time: metav1.NewTime(s.Time.Truncate(time.Second)), Hostname: s.Hostname,
-			Paths: s.Paths, Tags: s.Tags, Size: size, Files: files,
+			Paths: firstFew(s.Paths), Tags: firstFew(s.Tags), Size: size, Files: files,
 		})
 	}
+}
+
+// firstFew are those of a list that is not ours: whoever writes to the repository may make it long.
+func firstFew(list []string) []string {
+	const few, long = 10, 1024
+	if len(list) > few {
+		list = append(slices.Clone(list[:few-1]), fmt.Sprintf("… (%d in all)", len(list)))
+	}
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, protocol.Clip(s, long))
+	}
+	return out
 }
 
 func recordRetention(st *v1alpha1.RepositoryStatus, w v1alpha1.RepositoryWork, m *protocol.Maintained, now metav1.Time) {
