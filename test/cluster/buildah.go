@@ -92,7 +92,7 @@ func (c *Cache) ensureBase(ctx context.Context) error {
 // Steps whose input is unchanged are reused: a repeated build takes about a
 // second.
 func (c *Cache) BuildImage(ctx context.Context, dockerfile, contextDir, ref string) (string, error) {
-	if err := checkMachine(); err != nil {
+	if err := c.equip(ctx); err != nil {
 		return "", err
 	}
 	if err := c.ensureBase(ctx); err != nil {

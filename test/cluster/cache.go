@@ -55,7 +55,7 @@ type parts struct {
 
 // prepare builds what Up needs; it takes milliseconds when all is there.
 func (c *Cache) prepare(ctx context.Context) (parts, error) {
-	if err := checkMachine(); err != nil {
+	if err := c.equip(ctx); err != nil {
 		return parts{}, err
 	}
 	unlock, err := lock(ctx, filepath.Join(c.dir, "build.lock"))
@@ -63,14 +63,6 @@ func (c *Cache) prepare(ctx context.Context) (parts, error) {
 		return parts{}, err
 	}
 	defer unlock()
-	if len(missingPackages()) > 0 {
-		if err := c.installPackages(ctx); err != nil {
-			return parts{}, err
-		}
-		if err := checkKernel(ctx); err != nil {
-			return parts{}, err
-		}
-	}
 	source, err := sourceDir()
 	if err != nil {
 		return parts{}, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,19 +39,56 @@ func requirements() []requirement {
 		{"buildah", "buildah"},
 		{"mmdebstrap", "mmdebstrap"},
 		{busybox, "busybox-static"},
+		// Derivatives have keys of their own.
+		{"/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"},
 	}
 }
 
 const busybox = "/bin/busybox"
 
+// equip checks the machine and installs the packages that are missing.
+func (c *Cache) equip(ctx context.Context) error {
+	if err := checkMachine(); err != nil {
+		return err
+	}
+	if err := completePath(); err != nil {
+		return err
+	}
+	if len(missingPackages()) == 0 {
+		return nil
+	}
+	unlock, err := lock(ctx, filepath.Join(c.dir, "build.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return c.installPackages(ctx)
+}
+
+// completePath adds the folders that su and cron leave out of root's PATH;
+// most of what is installed is there.
+func completePath() error {
+	path := filepath.SplitList(os.Getenv("PATH"))
+	all := path
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
+	}
+	if len(all) == len(path) {
+		return nil
+	}
+	return os.Setenv("PATH", strings.Join(all, string(filepath.ListSeparator)))
+}
+
 // checkMachine tells early and clearly what this machine is not.
 func checkMachine() error {
 	if os.Geteuid() != 0 {
-		return errors.New("run a cluster: it needs root, for name spaces, a bridge and cgroups; run it again with sudo")
+		return errors.New("not root: clusters and images need it, for name spaces, a bridge and cgroups; run it again with sudo")
 	}
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil || !isDebian(string(release)) {
-		return errors.New("run a cluster: it needs Debian (or a derivative), whose packages it installs; use a Debian machine or virtual machine")
+		return errors.New("not Debian, nor a derivative: clusters and images need its packages; use a Debian machine or virtual machine")
 	}
 	return nil
 }
@@ -145,10 +183,13 @@ func (c *Cache) installPackages(ctx context.Context) error {
 		return err
 	}
 	defer enable()
+	if err := c.awaitApt(ctx, "/var/lib/apt/lists/lock"); err != nil {
+		return err
+	}
 	if err := c.run(ctx, "apt", "apt-get", "update", "-q"); err != nil {
 		return err
 	}
-	args := append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)
+	args := append([]string{"-o", "DPkg::Lock::Timeout=300", "install", "-y", "-q", "--no-install-recommends"}, missing...)
 	if err := c.run(ctx, "apt", "apt-get", args...); err != nil {
 		return err
 	}
@@ -158,12 +199,43 @@ func (c *Cache) installPackages(ctx context.Context) error {
 	return c.disableServices(ctx, missing)
 }
 
-const policy = "/usr/sbin/policy-rc.d"
+// awaitApt waits while another process holds a lock of apt's: a machine that
+// has just booted gets its lists by itself, and apt-get refuses to wait for that.
+func (c *Cache) awaitApt(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil // apt has never run here
+	}
+	defer f.Close()
+	for told := false; ; told = true {
+		held := syscall.Flock_t{Type: syscall.F_WRLCK}
+		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &held); err != nil || held.Type == syscall.F_UNLCK {
+			return nil // if it is locked all the same, apt-get will say so
+		}
+		if !told {
+			c.logf("waiting for another apt (process %d)", held.Pid)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another apt (process %d): %w", held.Pid, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+const (
+	policy = "/usr/sbin/policy-rc.d"
+	// policyText says whose it is, should nobody be left to remove it.
+	policyText = "#!/bin/sh\n# test/cluster of Stash: no service starts while it installs packages\nexit 101\n"
+)
 
 // forbidServices keeps packages from starting their services (etcd,
 // containerd) while they are installed. A policy that is there already is the
-// owner's and stays.
+// owner's and stays, unless it is ours, of a run that was killed.
 func forbidServices() (undo func(), err error) {
+	if text, err := os.ReadFile(policy); err == nil && string(text) == policyText {
+		return func() { _ = os.Remove(policy) }, nil
+	}
 	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if os.IsExist(err) {
 		return func() {}, nil
@@ -171,7 +243,7 @@ func forbidServices() (undo func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep services off: %w", err)
 	}
-	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
+	_, err = f.WriteString(policyText)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("keep services off: %w", err)
 	}

@@ -30,6 +30,14 @@ const (
 // described otherwise it changes, restarting the hosts concerned.
 func (c *Cluster) Up(ctx context.Context) error {
 	begin := time.Now()
+	if err := c.cache.equip(ctx); err != nil {
+		return err
+	}
+	if !linkExists(c.bridge()) {
+		if err := checkKernel(ctx); err != nil {
+			return err
+		}
+	}
 	p, err := c.cache.prepare(ctx)
 	if err != nil {
 		return err
