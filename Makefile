@@ -33,8 +33,8 @@ demo: ## cluster, Stash, an application; backup, disaster and restore, step by s
 demo-down: ## remove what `make demo` left to play with
 	go run ./test/demo down
 
-cluster: ## a cluster of three nodes with an S3 server; prints its KUBECONFIG (CLUSTER=name, NODES=n)
-	go run ./test/cluster/cmd/cluster up --name $(CLUSTER) --nodes $(NODES)
+cluster: ## a cluster of three nodes with an S3 server; prints its KUBECONFIG (CLUSTER=name, NODES=n, NET=n: 10.n.0.0/16)
+	go run ./test/cluster/cmd/cluster up --name $(CLUSTER) --nodes $(NODES) $(if $(NET),--net $(NET))
 
 cluster-down: ## remove it
 	go run ./test/cluster/cmd/cluster down --name $(CLUSTER)
@@ -69,8 +69,10 @@ lint: $(TOOLS)/golangci-lint
 
 test: unit api-test e2e ## everything
 
+# With an empty STASH_TEST_RESTIC, and no CI, what needs restic is skipped.
 unit: ## what needs no cluster: unit, golden, property, fuzz seeds
-	STASH_TEST_RESTIC=$$(go run ./test/cluster/cmd/cluster restic) $(RACE) $$(go list ./... | grep -vE '$(LIVE)')
+	STASH_TEST_RESTIC=$${STASH_TEST_RESTIC-$$(go run ./test/cluster/cmd/cluster restic)}; export STASH_TEST_RESTIC; \
+	$(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
 api-test: ## what needs an API server: schemas, CEL, deploy/, corpus, docs, examples
 	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/corpus ./test/docs

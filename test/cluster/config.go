@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,8 +23,8 @@ const (
 type Config struct {
 	// Name tells clusters apart: lower case letters, digits and dashes.
 	Name string
-	// Net is the second octet of the cluster's addresses (10.Net.0.0/16). The
-	// names "demo" and "test" have 97 and 98 by default.
+	// Net is the second octet of the cluster's addresses (10.Net.0.0/16). By
+	// default it follows from the name, see defaultNet.
 	Net int
 	// Nodes is how many nodes there are, 0 to 9.
 	Nodes int
@@ -75,9 +76,20 @@ func xdg(variable, below string) string {
 	return filepath.Join(home, below)
 }
 
+// defaultNet is 97 for "demo", 98 for "test", and one of 100 to 199 for any
+// other name, always the same. Two names may have the same: Up says so then.
+func defaultNet(name string) int {
+	if net, known := map[string]int{"demo": 97, "test": 98}[name]; known {
+		return net
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return 100 + int(h.Sum32()%100)
+}
+
 func (c Config) withDefaults() Config {
 	if c.Net == 0 {
-		c.Net = map[string]int{"demo": 97, "test": 98}[c.Name]
+		c.Net = defaultNet(c.Name)
 	}
 	if c.AccessKey == "" {
 		c.AccessKey = "stash-test"

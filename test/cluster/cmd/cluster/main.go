@@ -84,7 +84,7 @@ func newUp(name *string) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.IntVar(&config.Nodes, "nodes", 3, "number of nodes")
-	flags.IntVar(&config.Net, "net", 0, "second octet of the cluster's addresses, 10.NET.0.0/16 (default 97 for demo, 98 for test)")
+	flags.IntVar(&config.Net, "net", 0, "second octet of the cluster's addresses, 10.NET.0.0/16 (default: follows from the name)")
 	flags.BoolVar(&config.Storage, "storage", true, "with the S3 server")
 	flags.StringArrayVar(&config.APIServerArgs, "apiserver-arg", nil, "further flag of the API server; may be repeated")
 	return command
