@@ -32,6 +32,9 @@ func hierarchies(mountinfo io.Reader) []string {
 	return found
 }
 
+// unifiedRoot is where version 2 is when it is alone.
+const unifiedRoot = "/sys/fs/cgroup"
+
 func machineHierarchies() ([]string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -56,16 +59,42 @@ func makeCgroups(group string) error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
+		if root == unifiedRoot {
+			if err := errors.Join(enableControllers(root), enableControllers(dir)); err != nil {
+				return err
+			}
+			continue
+		}
 		// Version 1: a new cpuset is empty and accepts no process.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			value, err := os.ReadFile(filepath.Join(root, file))
 			if err != nil {
-				continue // another controller, or version 2
+				continue // another controller
 			}
 			if err := os.WriteFile(filepath.Join(dir, file), value, 0o600); err != nil {
 				return fmt.Errorf("fill cgroup: %w", err)
 			}
 		}
+	}
+	return nil
+}
+
+// enableControllers gives the groups below a group of version 2 the controllers
+// that kubelet wants to find there. systemd enables only those that it uses,
+// and leaves alone what a group below has enabled in turn.
+func enableControllers(group string) error {
+	data, err := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
+	if err != nil {
+		return fmt.Errorf("find controllers of cgroup: %w", err)
+	}
+	var wanted []string
+	for name := range strings.FieldsSeq(string(data)) {
+		if slices.Contains([]string{"cpu", "cpuset", "hugetlb", "io", "memory", "pids"}, name) {
+			wanted = append(wanted, "+"+name)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.subtree_control"), []byte(strings.Join(wanted, " ")), 0o600); err != nil {
+		return fmt.Errorf("enable controllers %s of cgroup (a container has no groups of its own; use a machine or a virtual machine): %w", strings.Join(wanted, " "), err)
 	}
 	return nil
 }

@@ -1,12 +1,19 @@
 package cluster
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestAddressesOfClustersDoNotMeet(t *testing.T) {
@@ -33,6 +40,24 @@ func TestAddressesOfClustersDoNotMeet(t *testing.T) {
 	}
 }
 
+func TestEveryNameHasAddresses(t *testing.T) {
+	for name, want := range map[string]int{"demo": 97, "test": 98, "fresh": defaultNet("fresh")} {
+		c, err := New(Config{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Net != want {
+			t.Errorf("%s has 10.%d, want 10.%d", name, c.Net, want)
+		}
+	}
+	// 90 to 98 are those of the tests.
+	for _, name := range []string{"", "a", "fresh", "mine", "my-cluster-2"} {
+		if net := defaultNet(name); net < 100 || net > 199 {
+			t.Errorf("%q has 10.%d", name, net)
+		}
+	}
+}
+
 func TestValidateNamesEveryFault(t *testing.T) {
 	for name, c := range map[string]struct {
 		config Config
@@ -40,7 +65,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}{
 		"a control plane alone":          {Config{Name: "test"}, nil},
 		"a full cluster":                 {Config{Name: "x-1", Net: 20, Nodes: 9, Storage: true}, nil},
-		"no range for an unknown name":   {Config{Name: "mine"}, []string{"net 0"}},
+		"a name of any kind":             {Config{Name: "mine"}, nil},
 		"two faults are told at once":    {Config{Name: "Not OK", Net: 300, Nodes: 10}, []string{`"Not OK"`, "net 300", "10 nodes"}},
 		"a relative folder":              {Config{Name: "test", StateDir: "here"}, []string{`"here"`}},
 		"a folder too long for a socket": {Config{Name: "test", StateDir: "/" + strings.Repeat("x", 100)}, []string{"STASH_STATE"}},
@@ -105,6 +130,95 @@ func TestHierarchies(t *testing.T) {
 				t.Errorf("found %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestControllersAreEnabled(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"cgroup.controllers": "cpuset cpu io memory hugetlb pids rdma misc\n", "cgroup.subtree_control": "memory pids\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := enableControllers(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if want := "+cpuset +cpu +io +memory +hugetlb +pids"; err != nil || string(got) != want {
+		t.Errorf("wrote %q (%v), want %q", got, err, want)
+	}
+	if err := enableControllers(t.TempDir()); err == nil {
+		t.Error("a folder that is no cgroup was accepted")
+	}
+}
+
+func TestPathIsCompleted(t *testing.T) {
+	for path, want := range map[string]string{
+		"/usr/bin:/bin":                                      "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+		"/usr/local/sbin:/usr/bin:/sbin":                     "/usr/local/sbin:/usr/bin:/sbin:/usr/sbin",
+		"/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin:/opt": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin:/opt",
+	} {
+		t.Setenv("PATH", path)
+		if err := completePath(); err != nil {
+			t.Fatal(err)
+		}
+		if got := os.Getenv("PATH"); got != want {
+			t.Errorf("%s became %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestOtherAptIsAwaited locks as apt does: such locks are of a process, so another one is needed.
+func TestOtherAptIsAwaited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if file := os.Getenv("STASH_TEST_LOCK"); file != "" {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stdout.WriteString("locked\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test lets go
+		return
+	}
+	var log bytes.Buffer
+	c := NewCache(t.TempDir(), &log)
+	if err := c.awaitApt(t.Context(), path); err != nil || log.Len() > 0 {
+		t.Errorf("without a lock: %v, %q", err, log.String())
+	}
+	other := exec.Command(os.Args[0], "-test.run=^TestOtherAptIsAwaited$")
+	other.Env = append(os.Environ(), "STASH_TEST_LOCK="+path)
+	hold, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(said).ReadString('\n'); line != "locked\n" {
+		t.Fatalf("%q (%v)", line, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.awaitApt(ctx, path); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(log.String(), "another apt") {
+		t.Errorf("locked: %v, %q", err, log.String())
+	}
+	if err := hold.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.awaitApt(t.Context(), path); err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+	if err := other.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
