@@ -77,17 +77,17 @@ func shares(p *v1alpha1.UsagePolicy) bool {
 }
 
 // backendAccess returns what a backend needs in a namespace, empty for all.
-func backendAccess(b *v1alpha1.Backend, namespace, whySecret, whyPods string) []Access {
+func backendAccess(b *v1alpha1.Backend, namespace, forKeys, forVolume string) []Access {
 	at := field.NewPath("spec", "backend")
 	var out []Access
 	if b.StorageSecretName != "" {
 		out = append(out, Access{
 			Verb: "get", Resource: "secrets", Namespace: namespace, Name: literal(b.StorageSecretName),
-			Field: at.Child("storageSecretName"), Why: whySecret,
+			Field: at.Child("storageSecretName"), Why: forKeys,
 		})
 	}
 	if b.Local != nil {
-		out = append(out, Access{Verb: "create", Resource: "pods", Namespace: namespace, Field: at.Child("local"), Why: whyPods})
+		out = append(out, Access{Verb: "create", Resource: "pods", Namespace: namespace, Field: at.Child("local"), Why: forVolume})
 	}
 	return out
 }
@@ -159,12 +159,12 @@ func blueprintAccess(stored, old *v1beta1.BackupBlueprintSpec) []Access {
 		return nil
 	}
 	namespace := literal(spec.RepoNamespace)
-	whySecret, whyPods := "the Repositories of the blueprint name it", "Repositories of the blueprint mount a volume into pods there"
+	forKeys, forVolume := "the Repositories of the blueprint name it", "Repositories of the blueprint mount a volume into pods there"
 	if namespace == "" {
-		whySecret = "each namespace whose workloads name the blueprint gets a Repository that names it; with spec.repoNamespace they are in one"
-		whyPods = "Repositories of the blueprint mount a volume into pods of any namespace; with spec.repoNamespace they are in one"
+		forKeys = "each namespace whose workloads name the blueprint gets a Repository that names it; with spec.repoNamespace they are in one"
+		forVolume = "Repositories of the blueprint mount a volume into pods of any namespace; with spec.repoNamespace they are in one"
 	}
-	return backendAccess(&spec.Backend, namespace, whySecret, whyPods)
+	return backendAccess(&spec.Backend, namespace, forKeys, forVolume)
 }
 
 // repositories leaves of a blueprint what decides where Repositories are, what they name and whose

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -106,18 +108,20 @@ func distinct(list []validators.Access) []validators.Access {
 // forbidden refuses with all missing rights at once: what each is for, how to ask for it, how to
 // grant it.
 func forbidden(v *review, user authenticationv1.UserInfo, missing []missingAccess) answer {
-	message := fmt.Sprintf("user %q lacks a right that Stash would use on their behalf:\n", user.Username)
+	rights, them := "a right", "it"
 	if len(missing) > 1 {
-		message = fmt.Sprintf("user %q lacks %d rights that Stash would use on their behalf:\n", user.Username, len(missing))
+		rights, them = strconv.Itoa(len(missing))+" rights", "them"
 	}
+	var message strings.Builder
+	fmt.Fprintf(&message, "user %q lacks %s that Stash would use on their behalf:\n", user.Username, rights)
 	causes := make([]metav1.StatusCause, 0, len(missing))
 	for i := range missing {
 		m := &missing[i]
-		message += "\n" + m.explain(user)
+		message.WriteString("\n" + m.explain(user))
 		causes = append(causes, metav1.StatusCause{Type: metav1.CauseTypeForbidden, Field: m.Field.String(), Message: m.need()})
 	}
-	message += "\nThe ClusterRoles edit and admin hold this where they are bound."
-	a := deny(MissingRight, "%s", message)
+	message.WriteString("\nThe ClusterRoles edit and admin hold " + them + " where they are bound.")
+	a := deny(MissingRight, "%s", message.String())
 	a.status.Details = &metav1.StatusDetails{Name: v.name, Group: v.group, Kind: v.kind, Causes: causes}
 	a.status.Code = http.StatusForbidden
 	return a

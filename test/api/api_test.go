@@ -17,4 +17,6 @@ func TestAPI(t *testing.T) {
 	t.Run("kubectl explain", func(t *testing.T) { testExplain(t, s) })
 	t.Run("deploy applies without drift", func(t *testing.T) { testDeploy(t, s) })
 	t.Run("rights", func(t *testing.T) { testRights(t, s) })
+	// From here on, requests are answered by our webhooks.
+	t.Run("what admission asks of people", func(t *testing.T) { testAdmission(t, s) })
 }

@@ -38,7 +38,8 @@ func testDeploy(t *testing.T, s *apiserver.Server) {
 func testRights(t *testing.T, s *apiserver.Server) {
 	s.Kubectl(t, "", "create", "rolebinding", "owner", "--namespace=demo", "--clusterrole=edit", "--user=owner")
 	s.Kubectl(t, "", "create", "rolebinding", "reader", "--namespace=demo", "--clusterrole=view", "--user=reader")
-	const operator, owner, reader = "system:serviceaccount:stash:stash-operator", "owner", "reader"
+	s.Kubectl(t, "", "create", "clusterrolebinding", "everywhere", "--clusterrole=admin", "--user=everywhere")
+	const operator, owner, reader, everywhere = "system:serviceaccount:stash:stash-operator", "owner", "reader", "everywhere"
 	for _, c := range []struct {
 		who, what string
 		may       bool
@@ -74,6 +75,8 @@ func testRights(t *testing.T, s *apiserver.Server) {
 		{operator, "update backupsessions --subresource=status -n demo", true},
 		{operator, "delete restoresessions -n demo", false},
 		{operator, "update backupblueprints", false},
+		{operator, "create subjectaccessreviews.authorization.k8s.io", true},
+		{operator, "restore repositories/any -n demo", false},
 		{owner, "create backupsessions -n demo", true},
 		{owner, "create repositories -n demo", true},
 		{owner, "delete restoresessions -n demo", true},
@@ -81,8 +84,14 @@ func testRights(t *testing.T, s *apiserver.Server) {
 		{owner, "get repositories -n default", false},
 		{owner, "update repositories --subresource=status -n demo", false},
 		{owner, "create backupblueprints", false},
+		{owner, "restore repositories/any -n demo", true},
+		{owner, "restore repositories/any -n default", false},
 		{reader, "list backupsessions -n demo", true},
 		{reader, "create backupsessions -n demo", false},
+		{reader, "restore repositories/any -n demo", false},
+		{everywhere, "create backupblueprints", true},
+		{everywhere, "restore repositories/any -n default", true},
+		{everywhere, "update repositories --subresource=status -n demo", false},
 	} {
 		args := append([]string{"auth", "can-i", "--as", c.who}, strings.Fields(c.what)...)
 		out, err := s.TryKubectl(t, "", args...)

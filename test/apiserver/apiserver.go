@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -24,6 +25,10 @@ import (
 type Server struct {
 	// Client sends everything with strict field validation.
 	Client client.Client
+	// Config is the administrator's.
+	Config *rest.Config
+	// MachineIP is where the API server reaches a webhook that the test serves.
+	MachineIP string
 
 	cluster *cluster.Cluster
 }
@@ -45,7 +50,7 @@ func Start(t *testing.T, name string, net int) *Server {
 	if err := c.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{cluster: c}
+	s := &Server{cluster: c, MachineIP: c.MachineIP()}
 	s.Kubectl(t, "", "apply", "--kustomize", filepath.Join(Root, "deploy"))
 	s.Kubectl(t, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
@@ -53,6 +58,7 @@ func Start(t *testing.T, name string, net int) *Server {
 		t.Fatal(err)
 	}
 	config.QPS = -1
+	s.Config = config
 	log.SetLogger(logr.Discard())
 	plain, err := client.New(config, client.Options{})
 	if err != nil {
