@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
 	"github.com/seed-731df569/stash/webhook"
@@ -83,12 +85,37 @@ func (w *World) repositoryFacts(ctx context.Context, repo *v1alpha1.Repository) 
 }
 
 func (w *World) configurationFacts(ctx context.Context, c *v1beta1.BackupConfiguration) (validators.Facts, error) {
-	f := validators.Facts{}
-	var err error
-	if f.Namespaces, err = w.namespaceLabels(ctx, c.Namespace, podsNamespace(c)); err != nil {
+	repo, err := w.Repository(ctx, c.Spec.Repository, c.Namespace)
+	if err != nil {
+		return validators.Facts{}, err
+	}
+	return w.factsIn(ctx, c, repo)
+}
+
+// PairFacts implements webhook.Own.
+func (w *World) PairFacts(ctx context.Context, p blueprint.Pair, others []blueprint.Pair) (validators.Facts, error) {
+	f, err := w.factsIn(ctx, p.Configuration, p.Repository)
+	if err != nil {
 		return f, err
 	}
-	if f.Repository, err = w.Repository(ctx, c.Spec.Repository, c.Namespace); err != nil {
+	for _, o := range others {
+		f.Configurations = slices.DeleteFunc(f.Configurations, func(n validators.Neighbour) bool {
+			return n.Configuration.Namespace == o.Configuration.Namespace && n.Configuration.Name == o.Configuration.Name
+		})
+		loc := location(p.Repository)
+		f.Configurations = append(f.Configurations, validators.Neighbour{
+			Configuration: o.Configuration, SharesLocation: loc != "" && loc == location(o.Repository),
+		})
+	}
+	return f, nil
+}
+
+// factsIn gathers what is looked at beside a configuration that keeps its snapshots in a Repository,
+// stored or not; nil where there is none.
+func (w *World) factsIn(ctx context.Context, c *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) (validators.Facts, error) {
+	f := validators.Facts{Repository: repo}
+	var err error
+	if f.Namespaces, err = w.namespaceLabels(ctx, c.Namespace, podsNamespace(c)); err != nil {
 		return f, err
 	}
 	if c.Spec.Target != nil {

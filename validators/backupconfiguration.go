@@ -106,22 +106,32 @@ func (r *Result) neighbours(c *v1beta1.BackupConfiguration, spec *v1beta1.Backup
 			continue
 		}
 		name := o.Namespace + "/" + o.Name
-		if target.Same(spec.Target.Ref, c.Namespace, other.Target.Ref, o.Namespace) {
+		same := target.Same(spec.Target.Ref, c.Namespace, other.Target.Ref, o.Namespace)
+		if n.SharesLocation && sharesSnapshots(kind, spec.Target, other.Target) {
+			whose := target.KeyOf(other.Target.Ref, o.Namespace)
+			if same {
+				whose = "the same target"
+			}
+			r.add(field.Forbidden(field.NewPath("spec", "repository"), fmt.Sprintf(
+				"%s, of BackupConfiguration %q, keeps the same host and path at the same place of the backend, and retention would delete the snapshots of both: use another prefix in the Repository, or set spec.target.alias",
+				whose, name)))
+			continue
+		}
+		if same {
 			r.warn("BackupConfiguration %q backs up the same target", name)
 			continue
 		}
 		if !n.SharesLocation {
 			continue
 		}
-		otherKind, err := target.FindRef(other.Target.Ref)
-		theirs := clean(other.Target.Paths)
-		shared := slices.ContainsFunc(clean(spec.Target.Paths), func(p string) bool { return slices.Contains(theirs, p) })
-		if err == nil && shared && target.HostsOverlap(kind, spec.Target.Alias, otherKind, other.Target.Alias) {
-			r.add(field.Forbidden(field.NewPath("spec", "repository"), fmt.Sprintf(
-				"%s, of BackupConfiguration %q, keeps the same host and path at the same place of the backend, and retention would delete the snapshots of both: use another prefix in the Repository, or set spec.target.alias",
-				target.KeyOf(other.Target.Ref, o.Namespace), name)))
-			continue
-		}
 		r.warn("BackupConfiguration %q keeps the snapshots of another target at the same place of the backend: one prefix for each target is easier to restore and to delete", name)
 	}
+}
+
+// sharesSnapshots tells whether two configurations would keep snapshots of the same host and path.
+func sharesSnapshots(kind target.Kind, a, b *v1beta1.BackupTarget) bool {
+	otherKind, err := target.FindRef(b.Ref)
+	theirs := clean(b.Paths)
+	shared := slices.ContainsFunc(clean(a.Paths), func(p string) bool { return slices.Contains(theirs, p) })
+	return err == nil && shared && target.HostsOverlap(kind, a.Alias, otherKind, b.Alias)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/validators"
 )
 
@@ -20,6 +21,9 @@ type Own interface {
 	// Facts gathers what validators look at beside the object, by its type. What is not known is left
 	// out; an error refuses the request for now.
 	Facts(ctx context.Context, object runtime.Object) (validators.Facts, error)
+	// PairFacts gathers them for what an annotation expands into, of which nothing may be stored yet;
+	// others are the pairs that the same annotation gives beside it.
+	PairFacts(ctx context.Context, p blueprint.Pair, others []blueprint.Pair) (validators.Facts, error)
 	// Users returns the names (<kind> <namespace>/<name>) of what uses a Repository that is being
 	// deleted.
 	Users(ctx context.Context, repository *v1alpha1.Repository) ([]string, error)

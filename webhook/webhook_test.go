@@ -82,6 +82,10 @@ func (c *cluster) Facts(context.Context, runtime.Object) (validators.Facts, erro
 	return validators.Facts{}, c.err
 }
 
+func (c *cluster) PairFacts(context.Context, blueprint.Pair, []blueprint.Pair) (validators.Facts, error) {
+	return validators.Facts{}, c.err
+}
+
 func (c *cluster) Users(context.Context, *v1alpha1.Repository) ([]string, error) {
 	return c.users, c.err
 }

@@ -102,8 +102,9 @@ func (w *workloadRequest) held() []string {
 // checkPairs applies the rules of our own kinds to what the annotations expand into.
 func (o *Options) checkPairs(ctx context.Context, w *workloadRequest, pairs []blueprint.Pair) (validators.Result, error) {
 	var all validators.Result
-	for _, p := range pairs {
-		facts, err := o.Own.Facts(ctx, p.Configuration)
+	for i, p := range pairs {
+		// Of two that exclude each other one complaint is enough.
+		facts, err := o.Own.PairFacts(ctx, p, pairs[:i])
 		if err != nil {
 			return all, fmt.Errorf("check blueprint %q: %w", p.Blueprint, err)
 		}
