@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/seed-731df569/stash/broker/protocol"
@@ -106,14 +107,12 @@ func (j *job) run(ctx context.Context, result *protocol.Result) error {
 	return failed(protocol.ReasonOther, "read task: it has no work that this agent knows")
 }
 
-// inherited are the variables of the container that restic gets: the proxy that a user set for it,
-// and, where the Secret holds no key, what gives the pod an identity of its own at the storage.
+// inherited are the variables of the container that restic gets: how a user tunes it, the proxy, and,
+// where the Secret holds no key, the pod's own identity. The Repository's own variables win.
 func inherited(r restic.Repository) []string {
-	names := []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
+	names := slices.Concat(restic.TuningEnv(), restic.ProxyEnv())
 	if r.Env["AWS_ACCESS_KEY_ID"] == "" {
-		names = append(names, "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
-			"AWS_REGION", "AWS_STS_REGIONAL_ENDPOINTS", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-			"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+		names = append(names, restic.IdentityEnv()...)
 	}
 	return names
 }

@@ -137,14 +137,7 @@ func (r *Result) runtime(s *v1beta1.RuntimeSettings, path *field.Path, restore b
 		between(c.IONice.Class, 0, 3, "ionice", "class")
 		between(c.IONice.ClassData, 0, 7, "ionice", "classData")
 	}
-	for i, e := range c.Env {
-		// These name the repository or run a program; both are the Repository's to decide.
-		for _, prefix := range []string{"RESTIC_REPOSITORY", "RESTIC_PASSWORD", "RESTIC_KEY_HINT", "RESTIC_FROM_"} {
-			if strings.HasPrefix(e.Name, prefix) {
-				r.add(field.Forbidden(path.Child("env").Index(i).Child("name"), e.Name+" comes from the Repository and its Secret: remove it"))
-			}
-		}
-	}
+	r.environment(c, path)
 }
 
 // podSettings names the settings of a pod that mean nothing in the application's pod.
