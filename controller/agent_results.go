@@ -250,7 +250,7 @@ func (g *Agents) Result(ctx context.Context, id broker.Identity, r protocol.Resu
 		return err
 	}
 	g.Log.Error("the API server refused a result; it is recorded as a failure", "pod", id.Namespace+"/"+id.Pod, "task", r.ID, "err", err)
-	err = g.result(ctx, id, refusal(r, err))
+	err = g.result(ctx, id, refusedResult(r, err))
 	if refused(err) && id.Role != protocol.RoleWorker {
 		g.Log.Error("the API server refused a failure, too; it is dropped", "pod", id.Namespace+"/"+id.Pod, "task", r.ID, "err", err)
 		return nil

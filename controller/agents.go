@@ -167,6 +167,10 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	case v1beta1.RestoreSucceeded:
 		return broker.Orders{Finish: true}, nil
 	case v1beta1.RestoreFailed, v1beta1.RestoreInvalid:
+		// Another host failed: what was restored stays restored.
+		if done, err := g.claimsRestored(ctx, rs, id); err != nil || done {
+			return broker.Orders{Finish: done}, err
+		}
 		return broker.Orders{Refuse: fmt.Sprintf("RestoreSession %q failed: %s. Delete it to let the pod start without a restore, or create another one", rs.Name, rs.Status.Reason)}, nil
 	case v1beta1.RestorePending, v1beta1.RestoreRunning, v1beta1.RestoreUnknown:
 	}

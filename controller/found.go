@@ -2,10 +2,12 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -105,23 +107,45 @@ func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, snapshots [
 	for _, s := range snapshots {
 		found = append(found, session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time})
 	}
-	return ignoreGone(updateStatus(ctx, g.World, key, &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
-		if api.FindCondition(rs.Status.Conditions, api.SnapshotsPinned) != nil || session.RestoreFinished(rs.Status.Phase) {
+	var told *v1beta1.RestoreSession
+	var failed []v1beta1.HostRestoreStats
+	err := updateStatus(ctx, g.World, key, &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
+		if told, failed = rs, nil; !session.Searching(rs.Status) {
 			return false, nil
 		}
 		spec, _ := rs.Spec.Shipped()
+		now := metav1.NewTime(g.Now())
 		hosts, err := g.restoreHosts(ctx, rs)
+		if errors.Is(err, errTargetGone) {
+			session.SearchFailed(&rs.Status, "TargetNotFound", err.Error(), rs.Generation, now)
+			return true, nil
+		}
 		if err != nil {
 			return false, err
 		}
-		now := metav1.NewTime(g.Now())
-		pins, err := session.Pin(spec.Target.Rules, hosts, found)
-		c := condition(api.SnapshotsPinned, err == nil, "SnapshotsChosen", fmt.Sprintf("%d snapshots are chosen for %d hosts", len(pins), len(hosts)), rs.Generation)
-		if err != nil {
-			c.Reason, c.Message = "SnapshotNotFound", shorten(err.Error())
+		failed = session.Choose(&rs.Status, spec.Target.Rules, hosts, found, rs.Generation, now)
+		return true, nil
+	})
+	if err == nil {
+		for _, s := range failed {
+			g.event(told, corev1.EventTypeWarning, "Host Restore Failed", s.Hostname+": "+s.Error)
 		}
-		rs.Status.Pinned = pins
-		api.SetCondition(&rs.Status.Conditions, c, now)
+	}
+	return ignoreGone(err)
+}
+
+// notFound says in a restore why the search for its snapshots did not end. A backup's search has a
+// limit of its own.
+func (w *World) notFound(ctx context.Context, subject string, reason restic.Reason, message string) error {
+	kind, key, err := parseSubject(subject)
+	if err != nil || kind != v1beta1.KindRestoreSession {
+		return err
+	}
+	return ignoreGone(updateStatus(ctx, w, key, &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
+		if !session.Searching(rs.Status) {
+			return false, nil
+		}
+		session.SearchFailed(&rs.Status, string(reason), message, rs.Generation, metav1.NewTime(w.Now()))
 		return true, nil
 	}))
 }

@@ -1,16 +1,22 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/session"
 )
 
 // left is a snapshot that a lost agent of host-0 left behind.
@@ -112,5 +118,147 @@ func TestAMendedSessionSaysWhatIsMissing(t *testing.T) {
 	c := api.FindCondition(bs.Status.Conditions, api.Incomplete)
 	if bs.Status.Phase != v1beta1.BackupSessionSucceeded || c == nil || c.Status != metav1.ConditionTrue {
 		t.Errorf("%s, %+v", bs.Status.Phase, c)
+	}
+}
+
+// pinning is a restore of a StatefulSet of two that waits for its snapshots, and what it needs around it.
+func pinning(replicas int32) (*v1beta1.RestoreSession, *appsv1.StatefulSet, *v1alpha1.Repository) {
+	rs := restoring()
+	two := int32(2)
+	rs.Spec.Target.Rules = []v1beta1.Rule{{Snapshots: []string{"latest"}}}
+	rs.Status = v1beta1.RestoreSessionStatus{Phase: v1beta1.RestorePending, TotalHosts: &two}
+	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "db", UID: "sts"}, Spec: appsv1.StatefulSetSpec{Replicas: &replicas}}
+	repo := repository()
+	repo.Status.Work = &v1alpha1.RepositoryWork{ID: "w1", Operation: v1alpha1.OperationFind, PodUID: "p1", Subject: "RestoreSession/demo/back"}
+	return rs, sts, repo
+}
+
+func snapshotOf(host string) restic.Snapshot {
+	return restic.Snapshot{ID: "id-" + host, Hostname: host, Paths: []string{"/data"}, Time: noon()}
+}
+
+func TestASearchThatFailsIsSaidAndRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason restic.Reason
+		again  bool
+	}{
+		"for a while": {restic.ReasonUnreachable, true},
+		"for good":    {restic.ReasonWrongPassword, false},
+		"who knows":   {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs, sts, repo := pinning(2)
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, rs, sts, repo))
+			if err := g.Result(t.Context(), worker(), protocol.Result{ID: "w1", Error: "open repository: no", Reason: c.reason}); err != nil {
+				t.Fatal(err)
+			}
+			st := read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status
+			cond := api.FindCondition(st.Conditions, api.SnapshotsPinned)
+			if cond == nil || cond.Status != metav1.ConditionFalse || cond.Message != "open repository: no" || cond.Reason == "" {
+				t.Fatalf("it says %+v", cond)
+			}
+			o := &session.Repository{Repository: repo}
+			if err := (&Repositories{World: g.World}).observePins(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			if got := len(o.Searches) == 1; got != c.again {
+				t.Errorf("it is searched again: %v", got)
+			}
+			if !c.again {
+				return
+			}
+			if err := g.found(t.Context(), "RestoreSession/demo/back", []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}); err != nil {
+				t.Fatal(err)
+			}
+			if st = read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status; !api.IsTrue(st.Conditions, api.SnapshotsPinned) || len(st.Pinned) != 2 {
+				t.Errorf("%+v, %+v", st.Conditions, st.Pinned)
+			}
+		})
+	}
+}
+
+// A worker that dies each time it looks says nothing: who waits is told all the same.
+func TestASearchThatIsAbandonedIsSaid(t *testing.T) {
+	rs, sts, repo := pinning(2)
+	w := newWorld(t, interceptor.Funcs{}, rs, sts, repo)
+	if err := (&Repositories{World: w}).abandon(t.Context(), repo, "worker ended"); err != nil {
+		t.Fatal(err)
+	}
+	c := api.FindCondition(read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status.Conditions, api.SnapshotsPinned)
+	if c == nil || c.Status != metav1.ConditionFalse || c.Message != "worker ended" {
+		t.Errorf("it says %+v", c)
+	}
+}
+
+func TestATargetThatIsGoneEndsItsSearch(t *testing.T) {
+	rs, _, repo := pinning(2)
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, rs, repo))
+	if err := g.Result(t.Context(), worker(), protocol.Result{ID: "w1", Maintained: &protocol.Maintained{}}); err != nil {
+		t.Fatalf("the worker repeats it for ever: %v", err)
+	}
+	if c := api.FindCondition(read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status.Conditions, api.SnapshotsPinned); c == nil || c.Reason != "TargetNotFound" {
+		t.Errorf("it says %+v", c)
+	}
+}
+
+// Scaled up in the middle of the restore: one of the new hosts was backed up once, the other never.
+func TestHostsThatAppearLaterGetTheirSnapshots(t *testing.T) {
+	rs, sts, repo := pinning(4)
+	rs.Status.Phase = v1beta1.RestoreRunning
+	session.Choose(&rs.Status, rs.Spec.Target.Rules, []string{"host-0", "host-1"}, []session.Found{
+		{ID: "a", Host: "host-0", Paths: []string{"/data"}}, {ID: "b", Host: "host-1", Paths: []string{"/data"}},
+	}, 1, metav1.NewTime(noon()))
+	w := newWorld(t, interceptor.Funcs{}, rs, sts, repo)
+	r := &RestoreSessions{World: w, Ended: func() {}}
+	for _, h := range []string{"host-2", "host-3"} {
+		o := &session.Restore{Session: read(t, w, "demo", "back", &v1beta1.RestoreSession{}), TargetFound: true, HostNames: []string{"host-0", "host-1", "host-2", "host-3"}}
+		if _, err := r.act(t.Context(), o, session.Action{Kind: session.KindPin, Host: h}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status
+	if !session.Searching(st) || *st.TotalHosts != 4 {
+		t.Fatalf("nobody looks for theirs: %+v", st)
+	}
+	g := NewAgents(w)
+	if err := g.notFound(t.Context(), "RestoreSession/demo/back", restic.ReasonUnreachable, "connection refused"); err != nil {
+		t.Fatal(err)
+	}
+	st = read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status
+	if c := api.FindCondition(st.Conditions, api.SnapshotsPinned); !session.Searching(st) || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "connection refused") {
+		t.Fatalf("a failure is not said, or is final: %+v", st)
+	}
+	found := []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1"), snapshotOf("host-2")}
+	if err := g.Result(t.Context(), worker(), protocol.Result{ID: "w1", Maintained: &protocol.Maintained{Snapshots: found}}); err != nil {
+		t.Fatal(err)
+	}
+	st = read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status
+	if len(st.Pinned) != 3 || st.Pinned[0].ID != "a" || st.Pinned[2].Hostname != "host-2" {
+		t.Errorf("pinned are %+v", st.Pinned)
+	}
+	if len(st.Stats) != 1 || st.Stats[0].Hostname != "host-3" || st.Stats[0].Phase != v1beta1.HostRestoreFailed || !strings.Contains(st.Stats[0].Error, "sourceHost") {
+		t.Errorf("stats are %+v", st.Stats)
+	}
+	if c := api.FindCondition(st.Conditions, api.SnapshotsPinned); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "none for host-3") {
+		t.Errorf("it says %+v", c)
+	}
+}
+
+// What was restored stays restored, whatever became of the other hosts.
+func TestAHostThatIsRestoredStartsThoughOthersFailed(t *testing.T) {
+	rs := restoring()
+	rs.Status.Phase, rs.Status.Assignments = v1beta1.RestoreFailed, nil
+	rs.Status.Restored = []v1beta1.RestoredHost{{Hostname: "host-0", PodUID: "p9", Claims: []string{"v1"}}}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "data", UID: "v1"}}
+	other := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "other", UID: "v2"}}
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, rs, claim, other))
+	has := func(string) bool { return false }
+	if o, err := g.Orders(t.Context(), initContainer("later"), has); err != nil || !o.Finish {
+		t.Errorf("a pod on its volume: %+v, %v", o, err)
+	}
+	id := initContainer("another")
+	id.Claims = []string{"other"}
+	if o, err := g.Orders(t.Context(), id, has); err != nil || o.Finish || o.Refuse == "" {
+		t.Errorf("a pod on another: %+v, %v", o, err)
 	}
 }

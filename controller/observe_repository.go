@@ -94,11 +94,11 @@ func (r *Repositories) observePins(ctx context.Context, o *session.Repository) e
 		if session.RestoreFinished(rs.Status.Phase) || rs.DeletionTimestamp != nil {
 			continue
 		}
-		if api.FindCondition(rs.Status.Conditions, api.SnapshotsPinned) == nil {
+		if !api.IsTrue(rs.Status.Conditions, api.SnapshotsPinned) {
 			o.Demanded = later(o.Demanded, rs.CreationTimestamp.Time)
-			if rs.Status.TotalHosts != nil {
-				o.Searches = append(o.Searches, session.Search{Subject: subject(v1beta1.KindRestoreSession, rs), UID: string(rs.UID)})
-			}
+		}
+		if session.Searching(rs.Status) {
+			o.Searches = append(o.Searches, session.Search{Subject: subject(v1beta1.KindRestoreSession, rs), UID: string(rs.UID)})
 		}
 	}
 	return nil

@@ -97,6 +97,9 @@ func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.
 	return names
 }
 
+// errTargetGone tells that the target of a restore was deleted meanwhile.
+var errTargetGone = errors.New("the target does not exist")
+
 // restoreHosts are the hosts of a restore's target now.
 func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([]string, error) {
 	spec, _ := rs.Spec.Shipped()
@@ -105,7 +108,7 @@ func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([
 		return nil, err
 	}
 	if obj == nil {
-		return nil, fmt.Errorf("%s %q does not exist", spec.Target.Ref.Kind, spec.Target.Ref.Name)
+		return nil, fmt.Errorf("%w: %s %q", errTargetGone, spec.Target.Ref.Kind, spec.Target.Ref.Name)
 	}
 	pods, err := w.PodsOf(ctx, obj)
 	if err != nil {

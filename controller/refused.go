@@ -22,8 +22,8 @@ func refused(err error) bool {
 	return strings.Contains(text, "request is too large") || strings.Contains(text, "message larger than max")
 }
 
-// refusal is what is stored in place of a result that the API server refuses: a failure that says so.
-func refusal(r protocol.Result, err error) protocol.Result {
+// refusedResult is what is stored in place of a result that the API server refuses: a failure that says so.
+func refusedResult(r protocol.Result, err error) protocol.Result {
 	text := "the API server refused to store the result: " + protocol.Clip(err.Error(), protocol.MaxText/2)
 	if len(r.Backups) > 0 {
 		ids := make([]string, 0, len(r.Backups))

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -121,6 +122,11 @@ func (r *Repositories) abandon(ctx context.Context, repo *v1alpha1.Repository, w
 	w := repo.Status.Work
 	if session.Exclusive(w.Operation) {
 		if err := r.unclaim(ctx, repo, w.ID); err != nil {
+			return err
+		}
+	}
+	if w.Operation == v1alpha1.OperationFind {
+		if err := r.notFound(ctx, w.Subject, restic.ReasonOther, why); err != nil {
 			return err
 		}
 	}

@@ -65,12 +65,19 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 	}
 	start(rs, o)
 	switch a.Kind {
-	case session.KindWait, session.KindPin:
+	case session.KindWait:
 		rs.Status.Reason = a.Message
+	case session.KindPin:
+		rs.Status.Reason = a.Message
+		if a.Host != "" {
+			session.Appear(&rs.Status, a.Host)
+		}
 	case session.KindFail:
 		failRestore(rs, a, now)
 	case session.KindFailHost:
 		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreFailed, Error: a.Message}, nil)
+	case session.KindAlready:
+		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreSucceeded}, nil)
 	case session.KindClose:
 		rs.Status.Reason = a.Message
 		// The hash is in the status before any pod can carry it: hooks and broker know it then.
@@ -97,7 +104,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		recordRestoreAssignment(rs, a, now)
 	case session.KindFinish:
 		finishRestoreSession(rs, now)
-	case session.KindNone, session.KindSkip, session.KindRelease, session.KindScheduleRetry, session.KindRetry, session.KindAlready:
+	case session.KindNone, session.KindSkip, session.KindRelease, session.KindScheduleRetry, session.KindRetry:
 	}
 	if !equalStatus(before, &rs.Status) {
 		if err := r.Status().Update(ctx, rs); err != nil {
@@ -127,8 +134,8 @@ func start(rs *v1beta1.RestoreSession, o *session.Restore) {
 	if st.Phase == "" {
 		st.Phase = v1beta1.RestorePending
 	}
-	if o.TargetFound && len(o.HostNames) > 0 && st.TotalHosts == nil {
-		n := int32(len(o.HostNames)) //nolint:gosec // a number of pods
+	n := int32(len(o.HostNames)) //nolint:gosec // a number of pods
+	if o.TargetFound && n > 0 && (st.TotalHosts == nil || *st.TotalHosts < n) {
 		st.TotalHosts = &n
 	}
 	if d := rs.Spec.TimeOut; d != nil && st.SessionDeadline == nil {
@@ -200,7 +207,11 @@ func (r *RestoreSessions) tell(rs *v1beta1.RestoreSession, a session.Action) {
 		}
 	case session.KindLost, session.KindCancel:
 		r.event(rs, corev1.EventTypeWarning, "Host Restore Disrupted", a.Host+": "+a.Message)
-	case session.KindNone, session.KindWait, session.KindSkip, session.KindRelease, session.KindFailHost, session.KindScheduleRetry,
-		session.KindRetry, session.KindPin, session.KindClose, session.KindStamp, session.KindDeletePods, session.KindAlready:
+	case session.KindFailHost:
+		r.event(rs, corev1.EventTypeWarning, "Host Restore Failed", a.Host+": "+a.Message)
+	case session.KindAlready:
+		r.event(rs, corev1.EventTypeNormal, "Host Restore Succeeded", a.Message)
+	case session.KindNone, session.KindWait, session.KindSkip, session.KindRelease, session.KindScheduleRetry,
+		session.KindRetry, session.KindPin, session.KindClose, session.KindStamp, session.KindDeletePods:
 	}
 }

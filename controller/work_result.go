@@ -38,8 +38,8 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		return err
 	}
 	w := repo.Status.Work
-	if w.Operation == v1alpha1.OperationFind && r.Error == "" && r.Maintained != nil {
-		if err := g.found(ctx, w.Subject, r.Maintained.Snapshots); err != nil {
+	if w.Operation == v1alpha1.OperationFind {
+		if err := g.searched(ctx, w.Subject, r); err != nil {
 			return err
 		}
 	}
@@ -66,6 +66,17 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		g.noteRetention(ctx, *w, r)
 	}
 	return ignoreGone(err)
+}
+
+// searched tells who asked for a search how it ended.
+func (g *Agents) searched(ctx context.Context, subject string, r protocol.Result) error {
+	switch {
+	case r.Error != "":
+		return g.notFound(ctx, subject, r.Reason, r.Error)
+	case r.Maintained != nil:
+		return g.found(ctx, subject, r.Maintained.Snapshots)
+	}
+	return nil
 }
 
 // repositoryOf finds the Repository whose work has the ID, in the worker's namespace.

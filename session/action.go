@@ -35,7 +35,7 @@ const (
 	KindScheduleRetry Kind = "ScheduleRetry"
 	// KindRetry creates the session that retries this one.
 	KindRetry Kind = "Retry"
-	// KindPin asks for the snapshots to be chosen.
+	// KindPin asks for the snapshots to be chosen, of Host where it appeared later.
 	KindPin Kind = "Pin"
 	// KindClose closes the namespace to unstamped pods of the target.
 	KindClose Kind = "Close"
@@ -43,7 +43,7 @@ const (
 	KindStamp Kind = "Stamp"
 	// KindDeletePods deletes the Pods of the target that run without the restore label.
 	KindDeletePods Kind = "DeletePods"
-	// KindAlready records that Pod has nothing to restore: its volumes were restored before.
+	// KindAlready records that Host has nothing to restore: its volumes were restored before.
 	KindAlready Kind = "Already"
 )
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,12 +18,14 @@ func NextRestore(o *Restore, now time.Time) Action {
 	for _, s := range []restoreStep{
 		restoreOver,
 		restoreDeadline,
+		pinFailed,
 		restoreReady,
 		pin,
 		restoreTurn,
 		closeNamespace,
 		restoreLost,
 		clearPods,
+		pinLate,
 		assignRestore,
 		finishRestore,
 	} {
@@ -65,6 +68,9 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 			return Wait("waiting for agents to stop", left), true
 		}
 	}
+	if c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned); c != nil && c.Status == metav1.ConditionFalse {
+		message += ": no snapshots could be chosen: " + c.Message
+	}
 	return Fail("DeadlineExceeded", message), true
 }
 
@@ -74,7 +80,7 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 		return Action{}, false // the agents have all that they need
 	}
 	if o.Repository == nil {
-		if now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository)) {
+		if o.waitedForRepository(now) {
 			return Fail("RepositoryNotAvailable", fmt.Sprintf("Repository %q does not exist", o.Session.Spec.Repository.Name)), true
 		}
 		return Wait(fmt.Sprintf("waiting for Repository %q, which does not exist", o.Session.Spec.Repository.Name), 5*time.Second), true
@@ -86,15 +92,11 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 		return Wait("waiting for the target, which does not exist yet", 30*time.Second), true
 	}
 	name := fmt.Sprintf("Repository \"%s/%s\"", o.Repository.Namespace, o.Repository.Name)
-	if api.IsFalse(o.Repository.Status.Conditions, api.BackendReachable) {
-		c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable)
-		// What was seen before this session proves nothing about now.
-		if o.probed() {
-			return Fail(c.Reason, name+" cannot be read: "+c.Message), true
-		}
+	if a, ok := o.unreachable(name, now); ok {
+		return a, true
 	}
 	if !o.Initialized {
-		if o.probed() || now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository)) {
+		if o.probed() || o.waitedForRepository(now) {
 			return Fail("BackendRepositoryNotFound", name+" holds no restic repository: there is nothing to restore"), true
 		}
 		return Wait("waiting for "+name+" to be checked", 2*time.Second), true
@@ -105,16 +107,24 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 	return Action{}, false
 }
 
-// pin asks for the snapshots to be chosen; the choice shows in the status.
-func pin(o *Restore, _ time.Time) (Action, bool) {
-	c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned)
-	if c != nil && c.Status == metav1.ConditionTrue {
+// unreachable deals with a backend that could not be read. What was seen before this session proves
+// nothing about now, and what fails after it was once read is tried again for a while.
+func (o *Restore) unreachable(name string, now time.Time) (Action, bool) {
+	c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable)
+	switch {
+	case c == nil || c.Status != metav1.ConditionFalse:
 		return Action{}, false
+	case api.IsFalse(o.Session.Status.Conditions, api.SnapshotsPinned):
+		return Action{}, false // pinFailed knows for how long
+	case o.probed() || o.waitedForRepository(now):
+		return Fail(c.Reason, name+" cannot be read: "+c.Message), true
 	}
-	if c != nil && c.Status == metav1.ConditionFalse {
-		return Fail(c.Reason, c.Message), true
-	}
-	return Action{Kind: KindPin, Message: "choosing snapshots", After: 2 * time.Second}, true
+	return Wait("waiting for "+name+" to be checked, since it could not be read before: "+c.Message, 2*time.Second), true
+}
+
+// waitedForRepository tells whether a restore has waited for its repository for long enough.
+func (o *Restore) waitedForRepository(now time.Time) bool {
+	return now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Repository))
 }
 
 // restoreTurn waits for what is under way on the target.
@@ -158,34 +168,65 @@ func clearPods(o *Restore, _ time.Time) (Action, bool) {
 
 // finishRestore ends a restore whose hosts all have results, and whose pods all have their data: a
 // Deployment has one host, but each of its pods may have volumes of its own. A host that failed
-// does not stop what is being restored: half a restore helps nobody.
+// does not stop what is being restored: half a restore helps nobody. One for which there never was
+// anything to restore does not even keep others from beginning.
 func finishRestore(o *Restore, now time.Time) (Action, bool) {
-	var ok, bad int
-	var why string
+	var ok int
+	var bad []string
 	for _, h := range o.HostNames {
 		s := o.stat(h)
 		switch {
-		case s == nil || s.Phase == v1beta1.HostRestoreRunning:
+		case s == nil:
 		case s.Phase == v1beta1.HostRestoreFailed:
-			bad++
-			why = h + ": " + s.Error
-		default:
+			bad = append(bad, h+": "+s.Error)
+		case s.Phase == v1beta1.HostRestoreSucceeded:
 			ok++
 		}
 	}
-	if bad > 0 && !o.restoring() {
-		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", bad, len(o.HostNames), why)), true
+	if len(bad) > 0 && !o.restoring() && !o.othersFollow(now) {
+		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", len(bad), len(o.HostNames), some(bad))), true
 	}
 	if o.complete() {
 		return Action{Kind: KindFinish}, true
 	}
 	message := fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames))
+	if len(bad) > 0 {
+		message += fmt.Sprintf(", %d failed", len(bad))
+	}
 	for _, a := range o.Session.Status.Assignments {
 		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept {
 			return Wait(message+fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod), 5*time.Second), true
 		}
 	}
 	return Wait(message, 5*time.Second), true
+}
+
+// othersFollow tells whether hosts are still to be restored beside those that failed, where these are
+// but late ones without a snapshot. A host whose pod does not come in time is not waited for: it may
+// be the failed one's that keeps it from being created.
+func (o *Restore) othersFollow(now time.Time) bool {
+	last, missing, waiting := o.Session.CreationTimestamp.Time, false, false
+	for _, r := range o.Session.Status.Restored {
+		last = later(last, r.Time.Time)
+	}
+	for _, name := range o.HostNames {
+		s := o.stat(name)
+		if s != nil && s.Phase == v1beta1.HostRestoreFailed {
+			if o.pinned(name) {
+				return false
+			}
+			continue
+		}
+		pods := o.pods(name)
+		missing = missing || len(pods) == 0 && (s == nil || s.Phase != v1beta1.HostRestoreSucceeded)
+		waiting = waiting || slices.ContainsFunc(pods, func(p Pod) bool { return !o.restoredTo(p) })
+	}
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			last = later(last, p.Created)
+		}
+	}
+	return waiting || missing && !now.After(o.since(last).Add(o.Limits.Pods))
 }
 
 // complete tells whether every host has its data and no pod of the target waits for any.

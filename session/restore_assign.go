@@ -16,16 +16,16 @@ import (
 func assignRestore(o *Restore, now time.Time) (Action, bool) {
 	var wait string
 	for _, h := range o.Hosts {
-		if s := o.stat(h.Name); s != nil && s.Phase == v1beta1.HostRestoreFailed {
-			continue // the session fails when the others are done
+		if o.already(h) {
+			return Action{Kind: KindAlready, Host: h.Name, Message: fmt.Sprintf("the volumes of host %q were restored before, by another that shares them", h.Name)}, true
+		}
+		if s := o.stat(h.Name); s != nil && s.Phase == v1beta1.HostRestoreFailed || !o.pinned(h.Name) {
+			continue // the session fails when the others are done, or its snapshots are being chosen
 		}
 		for _, p := range h.Pods {
 			// One whose volumes are restored is let pass by the broker.
 			if p.Dead || !p.Agent || o.assigned(p.UID) || o.restoredTo(p) {
 				continue
-			}
-			if !o.pinned(h.Name) {
-				return FailHost(h.Name, fmt.Sprintf("no snapshot was chosen for host %q when the restore began: it did not exist then", h.Name)), true
 			}
 			if p.Shared != "" {
 				wait = fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared)
@@ -44,6 +44,15 @@ func assignRestore(o *Restore, now time.Time) (Action, bool) {
 		return Wait(wait, 2*time.Second), true
 	}
 	return Action{}, false
+}
+
+// already tells whether a host has nothing left to be restored, and nobody said so: its volumes are
+// those of another host, too.
+func (o *Restore) already(h Host) bool {
+	if o.stat(h.Name) != nil || len(h.Pods) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(h.Pods, func(p Pod) bool { return o.assigned(p.UID) || !o.restoredTo(p) })
 }
 
 func (o *Restore) assignmentFor(host string, p Pod, now time.Time) v1beta1.Assignment {

@@ -52,6 +52,19 @@ func (o *Restore) stat(host string) *v1beta1.HostRestoreStats {
 	return nil
 }
 
+// pods are the living pods of a host.
+func (o *Restore) pods(host string) []Pod {
+	var pods []Pod
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			if h.Name == host && !p.Dead {
+				pods = append(pods, p)
+			}
+		}
+	}
+	return pods
+}
+
 // assigned tells whether a pod has work. One that lost it may get it again: its container ended.
 func (o *Restore) assigned(podUID string) bool {
 	return slices.ContainsFunc(o.Session.Status.Assignments, func(a v1beta1.Assignment) bool {
