@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
 )
 
@@ -104,5 +105,23 @@ func TestTypedNilIsNoOldObject(t *testing.T) {
 	b := &v1beta1.BackupBlueprint{Spec: v1beta1.BackupBlueprintSpec{Backend: repo.Spec.Backend}}
 	if len(validators.AccessNeeded(repo, (*v1alpha1.Repository)(nil))) != 1 || len(validators.AccessNeeded(b, (*v1beta1.BackupBlueprint)(nil))) != 1 {
 		t.Error("a right was forgotten")
+	}
+}
+
+// A kind that is backed up in another way needs other rights: whoever supports it says which.
+func TestTheRightsOfEverySupportedKindAreKnown(t *testing.T) {
+	for _, k := range target.All() {
+		c := &v1beta1.BackupConfiguration{}
+		c.Namespace = "demo"
+		c.Spec.Target = &v1beta1.BackupTarget{Ref: k.Ref("", "web")}
+		access := validators.AccessNeeded(c, nil)
+		switch {
+		case k.Supported && k.Model != target.ModelSidecar:
+			t.Errorf("nobody has said which rights a backup of a %s needs", k)
+		case k.Supported && (len(access) != 1 || access[0].Resource != k.Resource || access[0].Group != k.GVK.Group || access[0].Name != "web"):
+			t.Errorf("%s: %+v", k, access)
+		case !k.Supported && len(access) > 0:
+			t.Errorf("%s is not supported: %+v", k, access)
+		}
 	}
 }

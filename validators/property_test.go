@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
@@ -60,12 +61,20 @@ func FuzzValidators(f *testing.F) {
 	f.Add([]byte("spec: {target: {}, rules: [{}], backend: {s3: {}}, runtimeSettings: {pod: {}, container: {}}, tempDir: {sizeLimit: 0}}"))
 	f.Add([]byte("spec: {target: {ref: {kind: Deployment, name: web}, rules: [{paths: ['']}], volumeMounts: [{}]}, usagePolicy: {allowedNamespaces: {from: Selector, selector: {}}}}"))
 	f.Add([]byte("spec: {invoker: {}, backupConfiguration: {}, allowedNamespaces: {}, schedule: '${', backend: {local: {}}}"))
-	f.Fuzz(func(_ *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, data []byte) {
 		var repo v1alpha1.Repository
 		var config v1beta1.BackupConfiguration
 		var session v1beta1.BackupSession
 		var restore v1beta1.RestoreSession
 		var blue v1beta1.BackupBlueprint
+		defer func() {
+			for _, o := range []runtime.Object{&config, &repo, &session, &restore, &blue} {
+				validators.AccessNeeded(o, nil)
+				if needed := validators.AccessNeeded(o, o.DeepCopyObject()); len(needed) > 0 {
+					t.Errorf("what does not change needs %v", needed)
+				}
+			}
+		}()
 		if yaml.Unmarshal(data, &config) == nil {
 			validators.BackupConfiguration(&config, nil, validators.Facts{Target: target.StatefulSet().New(), Repository: &v1alpha1.Repository{}})
 			validators.BackupConfiguration(&config, &v1beta1.BackupConfiguration{}, validators.Facts{Configurations: []validators.Neighbour{{Configuration: &config, SharesLocation: true}, {}}})
