@@ -181,8 +181,8 @@ func (r *Workloads) storeConfiguration(ctx context.Context, obj client.Object, w
 	if next.Spec.Driver == "" {
 		next.Spec.Driver = v1beta1.DriverRestic
 	}
-	if rc := next.Spec.RetryConfig; rc != nil && rc.MaxRetry == 0 {
-		rc.MaxRetry = 1
+	if rc := next.Spec.RetryConfig; rc != nil && rc.MaxRetry == nil {
+		rc.MaxRetry = new(rc.Retries())
 	}
 	merge(next, want)
 	next.OwnerReferences = want.OwnerReferences

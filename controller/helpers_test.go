@@ -170,7 +170,7 @@ func TestStoringTwiceWritesOnce(t *testing.T) {
 		stored := read(t, w, "demo", "repo", &v1alpha1.Repository{})
 		stored.Spec.UsagePolicy.AllowedNamespaces.From = v1alpha1.NamespacesFromSame
 		config := read(t, w, "demo", "shop", &v1beta1.BackupConfiguration{})
-		config.Spec.Driver, config.Spec.RetryConfig.MaxRetry = v1beta1.DriverRestic, 1
+		config.Spec.Driver, config.Spec.RetryConfig.MaxRetry = v1beta1.DriverRestic, new(int32(v1beta1.DefaultMaxRetry))
 		for _, o := range []client.Object{stored, config} {
 			if err := w.Update(t.Context(), o); err != nil {
 				t.Fatal(err)

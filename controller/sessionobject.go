@@ -45,9 +45,7 @@ func newSession(c *v1beta1.BackupConfiguration, name string) *v1beta1.BackupSess
 		bs.Labels[api.LabelTargetName] = labelValue(t.Ref.Name)
 		bs.Labels[api.LabelTargetNamespace] = ns
 	}
-	if rc := c.Spec.RetryConfig; rc != nil {
-		bs.Spec.RetryLeft = rc.MaxRetry
-	}
+	bs.Spec.RetryLeft = c.Spec.RetryConfig.Retries()
 	return bs
 }
 

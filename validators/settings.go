@@ -69,8 +69,8 @@ func (r *Result) retry(c *v1beta1.RetryConfig, path *field.Path) {
 	if c == nil {
 		return
 	}
-	if c.MaxRetry < 0 {
-		r.add(field.Invalid(path.Child("maxRetry"), c.MaxRetry, "must not be negative"))
+	if n := c.Retries(); n < 0 {
+		r.add(field.Invalid(path.Child("maxRetry"), n, "must not be negative"))
 	}
 	if c.Delay != nil && c.Delay.Duration < 0 {
 		r.add(field.Invalid(path.Child("delay"), c.Delay.Duration.String(), "must not be negative, for example 10m"))

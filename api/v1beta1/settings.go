@@ -181,14 +181,28 @@ type RetentionPolicy struct {
 
 // RetryConfig says how a failed session is retried.
 type RetryConfig struct {
-	// MaxRetry is how many times. Default: 1.
+	// MaxRetry is how many times; 0: not at all. Default: 1.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
 	// +optional
-	MaxRetry int32 `json:"maxRetry,omitempty"`
+	MaxRetry *int32 `json:"maxRetry,omitempty"`
 	// Delay before each retry, for example 10m.
 	// +optional
 	Delay *metav1.Duration `json:"delay,omitempty"`
+}
+
+// DefaultMaxRetry is MaxRetry of a RetryConfig that does not say.
+const DefaultMaxRetry = 1
+
+// Retries returns how many times a failed session is retried; a missing RetryConfig asks for none.
+func (c *RetryConfig) Retries() int32 {
+	switch {
+	case c == nil:
+		return 0
+	case c.MaxRetry == nil:
+		return DefaultMaxRetry
+	}
+	return *c.MaxRetry
 }
 
 // PersistentVolumeClaimTemplate is a claim to be created.
