@@ -11,7 +11,7 @@ import (
 )
 
 // cacheWatch is how often a cache is measured while restic fills it.
-const cacheWatch = 15 * time.Second
+const cacheWatch = 5 * time.Second
 
 // guardCache keeps a cache below its limit, now and until the returned function is called: a pod
 // whose emptyDir grows over its limit is evicted, and the application with it. restic reads from the

@@ -34,6 +34,9 @@ type Identity struct {
 	Restore string
 	// Claims are the names of the PersistentVolumeClaims that our container mounts.
 	Claims []string
+	// TmpBytes is the size limit of the pod's temporary volume, which holds restic's cache; 0: it has
+	// none.
+	TmpBytes int64
 }
 
 // Owner is the object that a pod belongs to in the end.
@@ -115,6 +118,9 @@ func (a *Authenticator) checkPod(ctx context.Context, namespace, name, uid strin
 		mounted := slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
 		if v.PersistentVolumeClaim != nil && mounted {
 			id.Claims = append(id.Claims, v.PersistentVolumeClaim.ClaimName)
+		}
+		if v.Name == api.VolumeTmp && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
+			id.TmpBytes = v.EmptyDir.SizeLimit.Value()
 		}
 	}
 	return id, nil

@@ -11,6 +11,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,6 +61,7 @@ func newScene() *scene {
 				Volumes: []corev1.Volume{
 					{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c1"}}},
 					{Name: "else", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c2"}}},
+					{Name: api.VolumeTmp, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: new(resource.MustParse("1Ki"))}}},
 				},
 			},
 			Status: corev1.PodStatus{Phase: corev1.PodRunning},
@@ -97,7 +99,7 @@ func (s *scene) identify(t *testing.T) (broker.Identity, error) {
 func TestAnAgentIsWhoItsPodIs(t *testing.T) {
 	got, err := newScene().identify(t)
 	want := broker.Identity{
-		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", Claims: []string{"c1"},
+		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", Claims: []string{"c1"}, TmpBytes: 1024,
 		Owner: broker.Owner{APIVersion: "apps/v1", Kind: "Deployment", Name: "app", UID: "d1"},
 	}
 	if d := cmp.Diff(want, got); err != nil || d != "" {

@@ -118,7 +118,7 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 	if err != nil {
 		return nil, err
 	}
-	task.Cache, task.Nice, task.IONice = cacheOf(spec.TempDir), niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
+	task.Cache.Disabled, task.Nice, task.IONice = spec.TempDir.DisableCaching, niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
 	if spec.TimeOut != nil {
 		task.Deadline = bs.CreationTimestamp.Add(spec.TimeOut.Duration)
 	}
@@ -129,7 +129,8 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 	return task, nil
 }
 
-// task makes a task with the credentials of a Repository, for a pod that may hold them.
+// task makes a task with the credentials of a Repository, for a pod that may hold them. Its cache
+// fits into the volume that the pod has, which may be of an older plan, or of another configuration.
 func (g *Agents) task(ctx context.Context, id broker.Identity, repo *v1alpha1.Repository, taskID string) (*protocol.Task, error) {
 	if why, err := g.repositoryRefusal(ctx, repo, id.Namespace); err != nil || why != "" {
 		return nil, problemOr(why, err)
@@ -141,7 +142,7 @@ func (g *Agents) task(ctx context.Context, id broker.Identity, repo *v1alpha1.Re
 	if err := g.holds(ctx, repo, id); err != nil {
 		return nil, err
 	}
-	return &protocol.Task{ID: taskID, Repository: access}, nil
+	return &protocol.Task{ID: taskID, Repository: access, Cache: protocol.Cache{LimitBytes: mutators.CacheLimit(id.TmpBytes)}}, nil
 }
 
 // restoreOrders tells an init-container what to restore, to wait, or to let the pod start.
@@ -249,7 +250,7 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 	if err != nil {
 		return nil, err
 	}
-	task.Cache, task.Nice, task.IONice = cacheOf(spec.TempDir), niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
+	task.Cache.Disabled, task.Nice, task.IONice = spec.TempDir.DisableCaching, niceOf(spec.RuntimeSettings), ioniceOf(spec.RuntimeSettings)
 	if spec.TimeOut != nil {
 		task.Deadline = rs.CreationTimestamp.Add(spec.TimeOut.Duration)
 	}
