@@ -28,7 +28,7 @@ func (j *job) forget(ctx context.Context, f protocol.Forget, found *protocol.Mai
 	slices.Sort(remove)
 	remove = slices.Compact(remove)
 	if f.DryRun {
-		found.Removed = len(remove)
+		found.WouldRemove = new(len(remove))
 		return j.list(ctx, found)
 	}
 	for batch := range slices.Chunk(remove, forgetBatch) {

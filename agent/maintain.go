@@ -45,11 +45,6 @@ func (j *job) maintainExisting(ctx context.Context, m protocol.Maintain, found *
 			return failed(protocol.ReasonOther, "read task: it has no policy")
 		}
 		return j.forget(ctx, *m.Forget, found)
-	case protocol.OpPrune:
-		if err := j.prune(ctx, found); err != nil {
-			return err
-		}
-		return j.list(ctx, found)
 	case protocol.OpCheck:
 		return j.check(ctx, found)
 	case protocol.OpList:

@@ -123,8 +123,8 @@ func TestForgetTouchesItsGroupsAlone(t *testing.T) {
 	dry.Forget.DryRun = true
 	result := ask(r, dry)
 	mustSucceed(t, result)
-	if result.Maintained.Removed != 1 || len(r.ids()) != 8 {
-		t.Errorf("a dry run removed %d of %d", 8-len(r.ids()), result.Maintained.Removed)
+	if m := result.Maintained; m.Removed != 0 || m.WouldRemove == nil || *m.WouldRemove != 1 || len(r.ids()) != 8 {
+		t.Errorf("a dry run removed %d, result = %s", 8-len(r.ids()), asJSON(m))
 	}
 
 	result = ask(r, forget(data))
@@ -132,7 +132,7 @@ func TestForgetTouchesItsGroupsAlone(t *testing.T) {
 	if got := r.ids(); !slices.Equal(got, kept) || slices.Contains(got, old) {
 		t.Errorf("left are %v, want %v", got, kept)
 	}
-	if m := result.Maintained; m.Removed != 1 || m.SnapshotCount != 7 || m.Pruned || m.TotalSize == 0 || len(m.Protected) != 0 || m.Snapshots[0].ID != kept[6] {
+	if m := result.Maintained; m.Removed != 1 || m.WouldRemove != nil || m.SnapshotCount != 7 || m.Pruned || m.TotalSize == 0 || len(m.Protected) != 0 || m.Snapshots[0].ID != kept[6] {
 		t.Errorf("result = %s", asJSON(m))
 	}
 }
@@ -316,16 +316,13 @@ func TestFindSelectsByQueries(t *testing.T) {
 	}
 }
 
-func TestListAndPrune(t *testing.T) {
+func TestListTellsWhatThereIs(t *testing.T) {
 	ask, r := worker(t)
 	first, second := r.snapshot("a", tree(t, map[string]string{"a": "1"})), r.snapshot("a", tree(t, map[string]string{"a": "2"}))
-	for _, operation := range []protocol.Operation{protocol.OpList, protocol.OpPrune} {
-		result := ask(r, protocol.Maintain{Operation: operation})
-		mustSucceed(t, result)
-		m := result.Maintained
-		if m.SnapshotCount != 2 || m.TotalSize == 0 || m.Snapshots[0].ID != second || m.Snapshots[1].ID != first || m.Pruned != (operation == protocol.OpPrune) {
-			t.Errorf("%s = %s", operation, asJSON(m))
-		}
+	result := ask(r, protocol.Maintain{Operation: protocol.OpList})
+	mustSucceed(t, result)
+	if m := result.Maintained; m.SnapshotCount != 2 || m.TotalSize == 0 || m.Snapshots[0].ID != second || m.Snapshots[1].ID != first || m.Pruned {
+		t.Errorf("result = %s", asJSON(m))
 	}
 	mustFail(t, ask(r, protocol.Maintain{Operation: "Dance"}), protocol.ReasonOther)
 }

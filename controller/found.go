@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -169,7 +168,7 @@ func (g *Agents) noteRetention(ctx context.Context, w v1alpha1.RepositoryWork, r
 			if r.Error != "" {
 				c.Reason, c.Message = "FailedToApplyRetentionPolicy", shorten(r.Error)
 			} else if r.Maintained != nil {
-				c.Message = fmt.Sprintf("the retention policy was applied: %d snapshots removed", r.Maintained.Removed)
+				c.Message = retentionText(r.Maintained)
 			}
 			return api.SetCondition(&bs.Status.Conditions, c, metav1.NewTime(g.Now())), nil
 		})

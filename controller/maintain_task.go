@@ -91,7 +91,7 @@ func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1a
 		task.Maintain.Queries, err = g.queries(ctx, w.Subject)
 	case v1alpha1.OperationUnlock:
 		task.Maintain.DeadHosts, task.Maintain.DeadBefore, err = g.deadHolders(ctx, g.Live, repo)
-	case v1alpha1.OperationProbe, v1alpha1.OperationInit, v1alpha1.OperationPrune, v1alpha1.OperationCheck, v1alpha1.OperationList:
+	case v1alpha1.OperationProbe, v1alpha1.OperationInit, v1alpha1.OperationCheck, v1alpha1.OperationList:
 	}
 	return task, err
 }

@@ -100,7 +100,7 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	case v1alpha1.OperationProbe, v1alpha1.OperationInit:
 		st.LastProbeTime = &now
 		st.ObservedGeneration = repo.Generation
-	case v1alpha1.OperationForget, v1alpha1.OperationPrune, v1alpha1.OperationCheck, v1alpha1.OperationList,
+	case v1alpha1.OperationForget, v1alpha1.OperationCheck, v1alpha1.OperationList,
 		v1alpha1.OperationFind, v1alpha1.OperationUnlock:
 	}
 	if r.Error != "" {
@@ -133,10 +133,7 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	case v1alpha1.OperationForget:
 		recordList(st, m, now)
 		recordRetention(st, w, m, now)
-		set(api.RetentionPolicyApplied, true, "SuccessfullyAppliedRetentionPolicy", fmt.Sprintf("%d snapshots were removed, %d kept against the policy", m.Removed, len(m.Protected)))
-	case v1alpha1.OperationPrune:
-		st.LastPruneTime = &now
-		recordList(st, m, now)
+		set(api.RetentionPolicyApplied, true, "SuccessfullyAppliedRetentionPolicy", retentionText(m))
 	case v1alpha1.OperationList:
 		recordList(st, m, now)
 	case v1alpha1.OperationCheck:
@@ -195,7 +192,7 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 	case v1alpha1.OperationInit:
 		set(api.BackendRepositoryInitialized, "FailedToInitializeBackendRepository")
 		st.Phase = v1alpha1.RepositoryNotReady
-	case v1alpha1.OperationForget, v1alpha1.OperationPrune:
+	case v1alpha1.OperationForget:
 		set(api.RetentionPolicyApplied, "FailedToApplyRetentionPolicy")
 	case v1alpha1.OperationCheck:
 		set(api.RepositoryIntegrityVerified, "FailedToVerifyRepositoryIntegrity")
@@ -237,6 +234,14 @@ func firstFew(list []string) []string {
 		out = append(out, protocol.Clip(s, long))
 	}
 	return out
+}
+
+// retentionText says what a retention policy did, or would do.
+func retentionText(m *protocol.Maintained) string {
+	if n := m.WouldRemove; n != nil {
+		return fmt.Sprintf("dry run: %d snapshots would be removed, %d kept against the policy; nothing was removed", *n, len(m.Protected))
+	}
+	return fmt.Sprintf("%d snapshots were removed, %d kept against the policy", m.Removed, len(m.Protected))
 }
 
 func recordRetention(st *v1alpha1.RepositoryStatus, w v1alpha1.RepositoryWork, m *protocol.Maintained, now metav1.Time) {

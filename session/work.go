@@ -76,7 +76,7 @@ type WorkAction struct {
 // Exclusive tells whether an operation needs the location for itself.
 func Exclusive(op v1alpha1.RepositoryOperation) bool {
 	switch op {
-	case v1alpha1.OperationInit, v1alpha1.OperationForget, v1alpha1.OperationPrune, v1alpha1.OperationCheck, v1alpha1.OperationUnlock:
+	case v1alpha1.OperationInit, v1alpha1.OperationForget, v1alpha1.OperationCheck, v1alpha1.OperationUnlock:
 		return true
 	case v1alpha1.OperationProbe, v1alpha1.OperationList, v1alpha1.OperationFind:
 	}

@@ -227,14 +227,11 @@ type RetentionStatus struct {
 	// Time is when it ended.
 	// +optional
 	Time metav1.Time `json:"time,omitzero"`
-	// Error is why it failed.
-	// +optional
-	Error string `json:"error,omitempty"`
 }
 
 // RepositoryOperation is one thing that a repository worker does.
 //
-// +kubebuilder:validation:Enum=Probe;Init;Forget;Prune;Check;List;Find;Unlock
+// +kubebuilder:validation:Enum=Probe;Init;Forget;Check;List;Find;Unlock
 type RepositoryOperation string
 
 // Values of RepositoryOperation.
@@ -243,10 +240,8 @@ const (
 	OperationProbe RepositoryOperation = "Probe"
 	// OperationInit creates the repository; it is never done by two at once.
 	OperationInit RepositoryOperation = "Init"
-	// OperationForget applies a retention policy.
+	// OperationForget applies a retention policy, and prunes where it asks for that.
 	OperationForget RepositoryOperation = "Forget"
-	// OperationPrune removes data that no snapshot needs.
-	OperationPrune RepositoryOperation = "Prune"
 	// OperationCheck verifies the repository.
 	OperationCheck RepositoryOperation = "Check"
 	// OperationList reads snapshots and statistics.

@@ -174,7 +174,7 @@ type RetentionPolicy struct {
 	// Prune removes the data of forgotten snapshots, at most once a day. Default: false.
 	// +optional
 	Prune bool `json:"prune,omitempty"`
-	// DryRun only computes what would be removed. Default: false.
+	// DryRun only computes what would be removed, and says it in conditions. Default: false.
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`
 }

@@ -144,7 +144,6 @@ const (
 	OpProbe  Operation = "Probe"  // does the repository exist, does the key fit
 	OpInit   Operation = "Init"   // create it
 	OpForget Operation = "Forget" // apply a retention policy, prune when asked, then as List
-	OpPrune  Operation = "Prune"  // prune, then as List
 	OpCheck  Operation = "Check"  // restic check
 	OpList   Operation = "List"   // snapshots and statistics
 	OpFind   Operation = "Find"   // snapshots that match Queries
@@ -265,19 +264,21 @@ type Maintained struct {
 	// RepositoryID and FormatVersion are those of restic's config (Probe, Init).
 	RepositoryID  string `json:"repositoryID,omitempty"`
 	FormatVersion int    `json:"formatVersion,omitempty"`
-	// Snapshots are the newest 50 (List, Forget, Prune) or all matches (Find).
+	// Snapshots are the newest 50 (List, Forget) or all matches (Find).
 	Snapshots     []restic.Snapshot `json:"snapshots,omitempty"`
 	SnapshotCount int               `json:"snapshotCount,omitempty"`
 	TotalSize     int64             `json:"totalSize,omitempty"`
 	Removed       int               `json:"removed,omitempty"`
+	// WouldRemove is, in a dry run, what would be removed; nothing was.
+	WouldRemove *int `json:"wouldRemove,omitempty"`
 	// Protected are IDs that the policy would have removed and that were kept.
 	Protected []string `json:"protected,omitempty"`
 	Pruned    bool     `json:"pruned,omitempty"`
 	// Healthy is the answer to Check; false with Error empty means damage, listed in Faults.
 	Healthy *bool    `json:"healthy,omitempty"`
 	Faults  []string `json:"faults,omitempty"`
-	// Locks that are held, and whether they were removed (Unlock). List, Forget and Prune say only
-	// their IDs.
+	// Locks that are held, and whether they were removed (Unlock). List and Forget say only their
+	// IDs.
 	Locks    []restic.Lock `json:"locks,omitempty"`
 	Unlocked bool          `json:"unlocked,omitempty"`
 }

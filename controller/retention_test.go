@@ -1,0 +1,63 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker/protocol"
+)
+
+// What a dry run would remove is not removed: neither a status nor a metric may count it.
+func TestRetentionSaysWhatItDid(t *testing.T) {
+	for name, c := range map[string]struct {
+		found   protocol.Maintained
+		removed int64
+		want    string
+	}{
+		"what was removed": {
+			protocol.Maintained{Removed: 3, Protected: []string{"a"}}, 3,
+			"3 snapshots were removed, 1 kept against the policy",
+		},
+		"what would be removed": {
+			protocol.Maintained{WouldRemove: new(3), Protected: []string{"a"}}, 0,
+			"dry run: 3 snapshots would be removed, 1 kept against the policy; nothing was removed",
+		},
+		"that a dry run found nothing": {
+			protocol.Maintained{WouldRemove: new(0)}, 0,
+			"dry run: 0 snapshots would be removed, 0 kept against the policy; nothing was removed",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo, bs := repository(), running()
+			repo.Status.Work = &v1alpha1.RepositoryWork{
+				ID: "w1", Operation: v1alpha1.OperationForget, Subject: "BackupConfiguration/demo/shop", SubjectUID: "s1", PodUID: "p1",
+			}
+			repo.Status.SnapshotsRemovedOnLastCleanup = 7 // of an earlier run
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, bs, configuration()))
+			if err := g.Create(t.Context(), lease(g.World, repo, "demo/repo/w1", time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Result(t.Context(), worker(), protocol.Result{ID: "w1", Maintained: &c.found}); err != nil {
+				t.Fatal(err)
+			}
+			st := read(t, g.World, "demo", "repo", &v1alpha1.Repository{}).Status
+			want := []v1alpha1.RetentionStatus{{Invoker: "BackupConfiguration/demo/shop", Session: "s1", Removed: c.removed}}
+			if d := cmp.Diff(want, st.Retentions, cmpopts.IgnoreFields(v1alpha1.RetentionStatus{}, "Time")); d != "" || st.SnapshotsRemovedOnLastCleanup != c.removed {
+				t.Errorf("%d removed, %s", st.SnapshotsRemovedOnLastCleanup, d)
+			}
+			session := read(t, g.World, "demo", bs.Name, &v1beta1.BackupSession{})
+			for of, list := range map[string][]api.Condition{"Repository": st.Conditions, "BackupSession": session.Status.Conditions} {
+				if got := api.FindCondition(list, api.RetentionPolicyApplied); got == nil || got.Message != c.want {
+					t.Errorf("condition of the %s is %+v, want %q", of, got, c.want)
+				}
+			}
+		})
+	}
+}
