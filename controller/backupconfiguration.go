@@ -51,7 +51,8 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	before := c.Status.DeepCopy()
 	c = c.DeepCopy()
-	if err := r.update(ctx, c); err != nil {
+	over, err := r.update(ctx, c)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if !equalStatus(before, &c.Status) {
@@ -63,6 +64,10 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 	}
+	// Only now: what they have to tell is in the status.
+	if err := r.forget(ctx, over); err != nil {
+		return ctrl.Result{}, err
+	}
 	// A Secret is not watched: its coming is seen by looking again.
 	if c.Status.Phase != v1beta1.BackupInvokerReady {
 		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
@@ -71,17 +76,21 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 	return ctrl.Result{RequeueAfter: readyAgain + rand.N(readyAgain)}, nil //nolint:gosec // jitter
 }
 
-func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+// update brings the status up to date and returns the sessions that may be deleted once it is stored.
+func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConfiguration) (over []v1beta1.BackupSession, err error) {
 	c.Status.ObservedGeneration = c.Generation
 	for _, step := range []func(context.Context, *v1beta1.BackupConfiguration) error{
-		r.validate, r.repository, r.target, r.schedule, r.history,
+		r.validate, r.repository, r.target, r.schedule,
 	} {
 		if err := step(ctx, c); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	if over, err = r.history(ctx, c); err != nil {
+		return nil, err
+	}
 	c.Status.Phase = phase(c)
-	return nil
+	return over, nil
 }
 
 // phase is Stash's: NotReady before Invalid before Ready.
@@ -213,12 +222,12 @@ func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConf
 	return nil
 }
 
-// history carries results into the status and deletes sessions beyond the limit. The newest
-// finished one is kept where the limit is not zero, and that of a slot until the slot is noted.
-func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupConfiguration) error {
+// history carries results into the status and returns the finished sessions beyond the limit. That of
+// a slot is kept until the slot is noted.
+func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupConfiguration) ([]v1beta1.BackupSession, error) {
 	list, err := r.SessionsOf(ctx, c.Namespace, c.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var over []v1beta1.BackupSession
 	for i := range list {
@@ -236,8 +245,16 @@ func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupCon
 	if l := c.Spec.BackupHistoryLimit; l != nil {
 		limit = int(*l)
 	}
-	for i := range max(0, len(over)-limit) {
-		if err := r.Delete(ctx, &over[i], client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
+	return over[:max(0, len(over)-limit)], nil
+}
+
+// forget deletes sessions as they were when their results were noted: one that changed meanwhile has
+// more to tell.
+func (r *BackupConfigurations) forget(ctx context.Context, over []v1beta1.BackupSession) error {
+	for i := range over {
+		err := r.Delete(ctx, &over[i], client.PropagationPolicy(metav1.DeletePropagationBackground),
+			client.Preconditions{UID: &over[i].UID, ResourceVersion: &over[i].ResourceVersion})
+		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete old session: %w", err)
 		}
 	}

@@ -127,7 +127,7 @@ func (f *far) stops(t *testing.T, why string) {
 	w := f.world(t, bs, fresh)
 
 	c := read(t, w, "demo", "shop", &v1beta1.BackupConfiguration{})
-	if err := (&BackupConfigurations{World: w, Schedule: NewSchedule(w)}).update(t.Context(), c); err != nil {
+	if _, err := (&BackupConfigurations{World: w, Schedule: NewSchedule(w)}).update(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	found := api.FindCondition(c.Status.Conditions, api.RepositoryFound)

@@ -1,13 +1,16 @@
 package controller
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -130,9 +133,7 @@ func TestASlotWithoutAHistoryDoesNotRunTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.r.Schedule = NewSchedule(k.r.World)
-			if err := k.r.history(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
+			clean(t, k.r, c)
 			if k.only().UID != bs.UID {
 				t.Fatal("the session of the slot is gone")
 			}
@@ -141,9 +142,7 @@ func TestASlotWithoutAHistoryDoesNotRunTwice(t *testing.T) {
 			if c = read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{}); !c.Status.LastSlot.Equal(noted) {
 				t.Fatalf("the slot is not noted: %v", c.Status.LastSlot)
 			}
-			if err := k.r.history(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
+			clean(t, k.r, c)
 			if n := k.sessions(); n != int(*limit) {
 				t.Errorf("%d sessions are left", n)
 			}
@@ -222,6 +221,50 @@ func finished(name string, at time.Duration, phase v1beta1.BackupSessionPhase) *
 	return bs
 }
 
+// clean notes the results of finished sessions and deletes those beyond the limit.
+func clean(t *testing.T, r *BackupConfigurations, c *v1beta1.BackupConfiguration) {
+	t.Helper()
+	over, err := r.history(t.Context(), c)
+	if err == nil {
+		err = r.forget(t.Context(), over)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASessionIsDeletedOnlyWhenItsResultIsStored(t *testing.T) {
+	none := int32(0)
+	c, repo := hourly(), repository()
+	c.Spec.BackupHistoryLimit, c.Spec.Schedule = &none, ""
+	conflicts := 1
+	w := newWorld(t, interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, cl client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+		if conflicts--; conflicts >= 0 {
+			return apierrors.NewConflict(v1beta1.GroupVersion().WithResource("backupconfigurations").GroupResource(), o.GetName(), nil)
+		}
+		return cl.SubResource(sub).Update(ctx, o, opts...)
+	}}, c, repo, finished("by-hand", 0, v1beta1.BackupSessionSucceeded))
+	r := &BackupConfigurations{World: w, Schedule: NewSchedule(w)}
+	sessions := func() int {
+		list := &v1beta1.BackupSessionList{}
+		if err := w.List(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
+	}
+	for i, want := range []int{1, 0} {
+		if _, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(c)}); err != nil {
+			t.Fatal(err)
+		}
+		if n := sessions(); n != want {
+			t.Errorf("%d sessions after look %d, want %d", n, i+1, want)
+		}
+	}
+	if l := read(t, w, "demo", "shop", &v1beta1.BackupConfiguration{}).Status.LastSession; l == nil || l.Name != "by-hand" {
+		t.Errorf("the last session is %+v", l)
+	}
+}
+
 func TestHistoryKeepsWhatIsNeeded(t *testing.T) {
 	retry := finished("d-retry", 4*time.Hour, v1beta1.BackupSessionFailed)
 	retry.Spec.RetryLeft = 1
@@ -231,9 +274,7 @@ func TestHistoryKeepsWhatIsNeeded(t *testing.T) {
 		finished("c", 7*time.Hour, v1beta1.BackupSessionFailed), retry, finished("e", time.Hour, v1beta1.BackupSessionRunning))
 	two := int32(2)
 	c.Spec.BackupHistoryLimit = &two
-	if err := (&BackupConfigurations{World: w}).history(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	clean(t, &BackupConfigurations{World: w}, c)
 	list := &v1beta1.BackupSessionList{}
 	if err := w.List(t.Context(), list, client.InNamespace("demo")); err != nil {
 		t.Fatal(err)
