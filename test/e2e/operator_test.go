@@ -131,11 +131,34 @@ func (s *site) powerCut(node string) {
 func (s *site) powerBack(node string) {
 	s.Helper()
 	ctx := context.WithoutCancel(s.Context())
+	on := time.Now().Truncate(time.Second)
+	wasOff := !suite.cluster.Powered(node)
 	if err := suite.cluster.PowerOn(ctx, node); err != nil {
 		s.Fatal(err)
 	}
 	if err := suite.cluster.WaitReady(ctx); err != nil {
 		s.Fatal(err)
 	}
+	if wasOff {
+		if err := replicasBooted(ctx, node, on); err != nil {
+			s.Fatal(err)
+		}
+	}
 	s.operatorReady()
+}
+
+// replicasBooted waits until the replicas on a node that got its power back run again: until its
+// kubelet says otherwise they pass for ready, and requests to them are lost.
+func replicasBooted(ctx context.Context, node string, on time.Time) error {
+	return wait.PollUntilContextTimeout(ctx, 300*time.Millisecond, long, true, func(ctx context.Context) (bool, error) {
+		pods := &corev1.PodList{}
+		if err := suite.client.List(ctx, pods, client.InNamespace(operatorNS)); err != nil {
+			return false, nil //nolint:nilerr // asked again
+		}
+		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool {
+			return p.Spec.NodeName == node && !slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+				return c.Ready && c.State.Running != nil && !c.State.Running.StartedAt.Time.Before(on)
+			})
+		}), nil
+	})
 }
