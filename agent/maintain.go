@@ -178,7 +178,7 @@ func (j *job) find(ctx context.Context, queries []protocol.Query, found *protoco
 // matches returns the snapshots, given the newest first, that a query selects.
 func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
 	var selected []restic.Snapshot
-	seen := map[string]bool{}
+	seen, filled := map[string]bool{}, map[string]bool{}
 	for _, s := range snapshots {
 		if q.Host != "" && s.Hostname != q.Host || q.Path != "" && !s.HasPath(q.Path) || q.Tag != "" && !s.HasTag(q.Tag) {
 			continue
@@ -187,10 +187,10 @@ func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
 			continue
 		}
 		group := fmt.Sprintf("%q %q", s.Hostname, s.Paths)
-		if q.Latest && seen[group] {
+		if q.Latest && seen[group] && (filled[group] || s.Empty()) {
 			continue
 		}
-		seen[group] = true
+		seen[group], filled[group] = true, filled[group] || !s.Empty()
 		selected = append(selected, s)
 	}
 	return selected

@@ -104,7 +104,7 @@ func adopted(a v1beta1.Assignment, paths []string, snapshots []restic.Snapshot, 
 func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, snapshots []restic.Snapshot) error {
 	found := make([]session.Found, 0, len(snapshots))
 	for _, s := range snapshots {
-		found = append(found, session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time})
+		found = append(found, session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty()})
 	}
 	var told *v1beta1.RestoreSession
 	var failed []v1beta1.HostRestoreStats

@@ -48,6 +48,9 @@ type SnapshotSummary struct {
 	TotalBytesProcessed int64     `json:"total_bytes_processed"`
 }
 
+// Empty tells whether the snapshot is known to hold no file.
+func (s Snapshot) Empty() bool { return s.Summary != nil && s.Summary.TotalFilesProcessed == 0 }
+
 // HasTag tells whether the snapshot carries the tag.
 func (s Snapshot) HasTag(tag string) bool { return slices.Contains(s.Tags, tag) }
 

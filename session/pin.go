@@ -18,6 +18,8 @@ type Found struct {
 	Host  string
 	Paths []string
 	Time  time.Time
+	// Empty tells that it is known to hold no file.
+	Empty bool
 }
 
 // RuleFor returns the rule that holds for a host: the first that names it, else the one that names
@@ -82,10 +84,23 @@ func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1be
 		if !ok {
 			return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", p, source, pathsOf(newest, found))
 		}
+		if older, ok := covering(newestByPath(source, withFiles(found)), p); ok && f.Empty {
+			return nil, fmt.Errorf("the newest snapshot of path %q of host %q, %s of %s, holds no file, and %s of %s does: "+
+				"it was probably taken after the data was lost; name the one that you want in snapshots of the rule",
+				p, source, short(f.ID), f.Time.UTC().Format(time.RFC3339), short(older.ID), older.Time.UTC().Format(time.RFC3339))
+		}
 		out = append(out, pinned(f, p, source, index))
 	}
 	return out, nil
 }
+
+// withFiles leaves out the snapshots that hold no file.
+func withFiles(found []Found) []Found {
+	return slices.DeleteFunc(slices.Clone(found), func(f Found) bool { return f.Empty })
+}
+
+// short is the form of an ID that people see.
+func short(id string) string { return id[:min(8, len(id))] }
 
 // pinIDs pins snapshots by ID or by "latest", which stands for the newest of each path.
 func pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {

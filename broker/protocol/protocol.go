@@ -185,7 +185,8 @@ type Query struct {
 	Path string   `json:"path,omitempty"`
 	Tag  string   `json:"tag,omitempty"`
 	IDs  []string `json:"ids,omitempty"` // full IDs or prefixes
-	// Latest returns only the newest match of each host and path.
+	// Latest returns only the newest match of each host and path, and, where that holds no file, also
+	// the newest one that does.
 	Latest bool `json:"latest,omitempty"`
 }
 
