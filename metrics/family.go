@@ -13,7 +13,9 @@ func targetLabels() []string { return append(sessionLabels(), "kind", "group", "
 
 func hostLabels() []string { return append(targetLabels(), "hostname") }
 
-func repositoryLabels() []string { return []string{"name", "namespace", "backend", "bucket", "prefix"} }
+func repositoryLabels() []string {
+	return []string{"name", "namespace", "backend", "bucket", "prefix", "invoker_kind", "invoker_name"}
+}
 
 // gauge is one gauge under its older and its newer name.
 type gauge struct {
@@ -87,7 +89,7 @@ func declare() declared {
 		hostDuration:    host("backup_duration_seconds", "Duration of the host's backup."),
 		hostSize:        host("data_size_bytes", "Bytes of the files that were read."),
 		hostUploaded:    host("data_uploaded_bytes", "Bytes that were added to the repository."),
-		hostProcessing:  host("data_processing_time_seconds", "Time that restic took."),
+		hostProcessing:  host("data_processing_time_seconds", "Time that restic worked on the host's snapshots."),
 		filesTotal:      host("files_total", "Files that were read."),
 		filesNew:        host("files_new", "Files that were new."),
 		filesModified:   host("files_modified", "Files that had changed."),

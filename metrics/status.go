@@ -123,9 +123,11 @@ func (s *Status) host(ch chan<- prometheus.Metric, h v1beta1.HostResult, labels 
 	d.hostSuccess.send(ch, truth(h.Phase == v1beta1.HostBackupSucceeded), labels)
 	d.hostDuration.send(ch, seconds(h.Duration), labels)
 	var size, uploaded, total, fresh, modified, same int64
+	var processing time.Duration
 	for _, snap := range h.Snapshots {
 		size += snap.TotalBytes
 		uploaded += snap.UploadedBytes
+		processing += minutes(snap.ProcessingTime)
 		total += value(snap.FileStats.TotalFiles)
 		fresh += value(snap.FileStats.NewFiles)
 		modified += value(snap.FileStats.ModifiedFiles)
@@ -133,7 +135,7 @@ func (s *Status) host(ch chan<- prometheus.Metric, h v1beta1.HostResult, labels 
 	}
 	d.hostSize.send(ch, float64(size), labels)
 	d.hostUploaded.send(ch, float64(uploaded), labels)
-	d.hostProcessing.send(ch, seconds(h.Duration), labels)
+	d.hostProcessing.send(ch, processing.Seconds(), labels)
 	d.filesTotal.send(ch, float64(total), labels)
 	d.filesNew.send(ch, float64(fresh), labels)
 	d.filesModified.send(ch, float64(modified), labels)
@@ -169,15 +171,26 @@ func (s *Status) repository(ch chan<- prometheus.Metric, r *v1alpha1.Repository)
 	d := s.declared
 	d.repositoryCreated.send(ch, float64(r.CreationTimestamp.Unix()), []string{r.Namespace, r.Name})
 	backend, bucket, prefix := place(r.Spec.Backend)
-	labels := []string{r.Name, r.Namespace, backend, bucket, prefix}
-	if i := r.Status.Integrity; i != nil {
-		d.integrity.send(ch, truth(*i), labels)
+	for _, invoker := range invokers(r) {
+		labels := []string{r.Name, r.Namespace, backend, bucket, prefix, invoker.Kind, invoker.Name}
+		if i := r.Status.Integrity; i != nil {
+			d.integrity.send(ch, truth(*i), labels)
+		}
+		if r.Status.LastListTime != nil {
+			d.size.send(ch, float64(r.Status.TotalBytes), labels)
+			d.snapshots.send(ch, float64(r.Status.SnapshotCount), labels)
+			d.cleaned.send(ch, float64(r.Status.SnapshotsRemovedOnLastCleanup), labels)
+		}
 	}
-	if r.Status.LastListTime != nil {
-		d.size.send(ch, float64(r.Status.TotalBytes), labels)
-		d.snapshots.send(ch, float64(r.Status.SnapshotCount), labels)
-		d.cleaned.send(ch, float64(r.Status.SnapshotsRemovedOnLastCleanup), labels)
+}
+
+// invokers are the users of a Repository: each has gauges of it, as in the existing Stash, where each
+// sends its own. One that nobody uses has them too, with empty labels, which is to have none.
+func invokers(r *v1alpha1.Repository) []api.ObjectReference {
+	if len(r.Status.References) == 0 {
+		return []api.ObjectReference{{}}
 	}
+	return unique(r.Status.References, func(o api.ObjectReference) string { return o.Kind + "/" + o.Name })
 }
 
 // place names a backend as the existing Stash's labels do.
@@ -228,6 +241,16 @@ func value(n *int64) int64 {
 		return 0
 	}
 	return *n
+}
+
+// minutes reads minutes:seconds, as a snapshot's processing time is written.
+func minutes(s string) time.Duration {
+	m, rest, ok := strings.Cut(s, ":")
+	d, err := time.ParseDuration(m + "m" + rest + "s")
+	if !ok || err != nil {
+		return 0
+	}
+	return d
 }
 
 func seconds(d string) float64 {

@@ -42,8 +42,8 @@ func objects() metrics.Objects {
 	c.Status.Hosts = []v1beta1.HostResult{{
 		Hostname: "host-0", Phase: v1beta1.HostBackupSucceeded, Duration: "10s",
 		Snapshots: []v1beta1.SnapshotStats{
-			{TotalBytes: 100, UploadedBytes: 10, FileStats: v1beta1.FileStats{TotalFiles: new(int64(5)), NewFiles: new(int64(1)), ModifiedFiles: new(int64(1)), UnmodifiedFiles: new(int64(3))}},
-			{TotalBytes: 50, UploadedBytes: 5},
+			{TotalBytes: 100, UploadedBytes: 10, ProcessingTime: "1:05", FileStats: v1beta1.FileStats{TotalFiles: new(int64(5)), NewFiles: new(int64(1)), ModifiedFiles: new(int64(1)), UnmodifiedFiles: new(int64(3))}},
+			{TotalBytes: 50, UploadedBytes: 5, ProcessingTime: "0:02"},
 		},
 	}}
 	bs := v1beta1.BackupSession{}
@@ -58,9 +58,18 @@ func objects() metrics.Objects {
 	repo.Spec.Backend.S3 = &v1alpha1.S3Spec{Bucket: "b", Prefix: "p"}
 	repo.Status.Integrity, repo.Status.LastListTime = &healthy, &success
 	repo.Status.TotalBytes, repo.Status.SnapshotCount, repo.Status.SnapshotsRemovedOnLastCleanup = 15, 3, 2
+	repo.Status.References = []api.ObjectReference{
+		{Kind: v1beta1.KindBackupConfiguration, Namespace: "demo", Name: "shop"},
+		{Kind: v1beta1.KindBackupConfiguration, Namespace: "other", Name: "logs"},
+		{Kind: v1beta1.KindBackupConfiguration, Namespace: "other", Name: "shop"}, // says no more than the first
+	}
+	unused := v1alpha1.Repository{}
+	unused.Namespace, unused.Name, unused.CreationTimestamp = "demo", "unused", at(600)
+	unused.Spec.Backend.Local = &v1alpha1.LocalSpec{MountPath: "/backups"}
+	unused.Status.LastListTime = &success
 	return metrics.Objects{
 		Configurations: []v1beta1.BackupConfiguration{c}, Backups: []v1beta1.BackupSession{bs},
-		Restores: []v1beta1.RestoreSession{rs}, Repositories: []v1alpha1.Repository{repo},
+		Restores: []v1beta1.RestoreSession{rs}, Repositories: []v1alpha1.Repository{repo, unused},
 	}
 }
 
