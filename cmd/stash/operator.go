@@ -199,17 +199,22 @@ func (a *assembly) assemble(ctx context.Context) error {
 		Identify: &broker.Authenticator{Client: reviewer, Reader: reviewer, AgentCommand: controller.AgentCommand},
 		Work:     agents, Results: agents, Log: a.log,
 	}
+	for _, add := range []func(context.Context) error{a.addMetrics, a.addServers, a.addWebhooks, a.addControllers, a.addProbes} {
+		if err := add(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addMetrics adds what /metrics tells of Stash.
+func (a *assembly) addMetrics(context.Context) error {
 	a.runtime = metrics.NewRuntime(a.broker.Streams)
 	if err := a.runtime.Register(ctrlmetrics.Registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	if err := ctrlmetrics.Registry.Register(metrics.NewStatus(a.objects)); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
-	}
-	for _, add := range []func(context.Context) error{a.addServers, a.addWebhooks, a.addControllers, a.addProbes} {
-		if err := add(ctx); err != nil {
-			return err
-		}
 	}
 	return nil
 }
