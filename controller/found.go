@@ -16,6 +16,7 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // found stores what a search found in the session that asked for it.
@@ -122,7 +123,11 @@ func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, snapshots [
 		if err != nil {
 			return false, err
 		}
-		failed = session.Choose(&rs.Status, spec.Target.Rules, hosts, found, rs.Generation, now)
+		wish := session.Wish{Rules: spec.Target.Rules}
+		for _, m := range spec.Target.VolumeMounts {
+			wish.Mounts = append(wish.Mounts, target.CleanPath(m.MountPath))
+		}
+		failed = session.Choose(&rs.Status, wish, hosts, found, rs.Generation, now)
 		return true, nil
 	})
 	if err == nil {

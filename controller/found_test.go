@@ -205,7 +205,7 @@ func TestATargetThatIsGoneEndsItsSearch(t *testing.T) {
 func TestHostsThatAppearLaterGetTheirSnapshots(t *testing.T) {
 	rs, sts, repo := pinning(4)
 	rs.Status.Phase = v1beta1.RestoreRunning
-	session.Choose(&rs.Status, rs.Spec.Target.Rules, []string{"host-0", "host-1"}, []session.Found{
+	session.Choose(&rs.Status, session.Wish{Rules: rs.Spec.Target.Rules}, []string{"host-0", "host-1"}, []session.Found{
 		{ID: "a", Host: "host-0", Paths: []string{"/data"}}, {ID: "b", Host: "host-1", Paths: []string{"/data"}},
 	}, 1, metav1.NewTime(noon()))
 	w := newWorld(t, interceptor.Funcs{}, rs, sts, repo)

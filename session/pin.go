@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/target"
 )
 
 // Found is a snapshot that the repository's worker found.
@@ -38,12 +39,20 @@ func RuleFor(rules []v1beta1.Rule, host string) (v1beta1.Rule, int) {
 	return v1beta1.Rule{}, -1
 }
 
+// Wish is what a restore says about what is to be restored, and where it could be written.
+type Wish struct {
+	Rules []v1beta1.Rule
+	// Mounts are the paths at which volumes are mounted; empty where that is not known.
+	Mounts []string
+}
+
 // Pin chooses the snapshots of every host, or says why it cannot: a restore that would bring
-// nothing back for one of its hosts is refused as a whole before anything changes.
-func Pin(rules []v1beta1.Rule, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+// nothing back for one of its hosts is refused as a whole before anything changes, and so is one that
+// would write beside the volumes, into what dies with its container.
+func Pin(wish Wish, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
 	var out []v1beta1.PinnedSnapshot
 	for _, host := range hosts {
-		rule, i := RuleFor(rules, host)
+		rule, i := RuleFor(wish.Rules, host)
 		if i < 0 {
 			return nil, fmt.Errorf("no rule is for host %q: add it to targetHosts of one, or add a rule without targetHosts", host)
 		}
@@ -56,11 +65,20 @@ func Pin(rules []v1beta1.Rule, hosts []string, found []Found) ([]v1beta1.PinnedS
 			return nil, fmt.Errorf("rule %d for host %q: %w", i, host, err)
 		}
 		for _, p := range pins {
+			if !wish.holds(p.Path) {
+				return nil, fmt.Errorf("rule %d for host %q: snapshot %s holds %q, which lies in none of the volumeMounts (%s): mount the volume there",
+					i, host, short(p.ID), p.Path, strings.Join(wish.Mounts, ", "))
+			}
 			p.Hostname = host
 			out = append(out, p)
 		}
 	}
 	return out, nil
+}
+
+// holds tells whether a path lies in a volume, as far as that is known.
+func (w Wish) holds(path string) bool {
+	return len(w.Mounts) == 0 || slices.ContainsFunc(w.Mounts, func(m string) bool { return target.Covers(m, path) })
 }
 
 func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {

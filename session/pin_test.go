@@ -31,7 +31,7 @@ func TestAnEmptiedSnapshotIsNotTakenForTheWayBack(t *testing.T) {
 		"another host's files are none of it": {v1beta1.Rule{Paths: []string{"/data"}}, []session.Found{emptied, other}, emptied.ID, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pins, err := session.Pin([]v1beta1.Rule{c.rule}, []string{"host-0"}, c.found)
+			pins, err := session.Pin(session.Wish{Rules: []v1beta1.Rule{c.rule}}, []string{"host-0"}, c.found)
 			switch {
 			case c.err != "":
 				if err == nil || !strings.Contains(err.Error(), c.err) {
@@ -39,6 +39,31 @@ func TestAnEmptiedSnapshotIsNotTakenForTheWayBack(t *testing.T) {
 				}
 			case err != nil || len(pins) != 1 || pins[0].ID != c.want:
 				t.Errorf("pinned %+v, error %v, want %s", pins, err, c.want)
+			}
+		})
+	}
+}
+
+func TestASnapshotIsNotRestoredBesideTheVolumes(t *testing.T) {
+	found := []session.Found{{ID: "aaaaaaaaaaaa", Host: "host-0", Paths: []string{"/data/shop"}}}
+	for name, c := range map[string]struct {
+		mounts []string
+		rule   v1beta1.Rule
+		want   bool
+	}{
+		"into its volume":                     {[]string{"/logs", "/data"}, v1beta1.Rule{}, true},
+		"into the volume mounted at its path": {[]string{"/data/shop"}, v1beta1.Rule{}, true},
+		"beside, by ID":                       {[]string{"/source/data"}, v1beta1.Rule{Snapshots: []string{"aaaaaaaa"}}, false},
+		"beside, all of the host":             {[]string{"/data/shopping"}, v1beta1.Rule{}, false},
+		"where the mounts are not known":      {nil, v1beta1.Rule{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := session.Pin(session.Wish{Rules: []v1beta1.Rule{c.rule}, Mounts: c.mounts}, []string{"host-0"}, found)
+			if (err == nil) != c.want {
+				t.Fatalf("error = %v", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), `snapshot aaaaaaaa holds "/data/shop", which lies in none of the volumeMounts (`+c.mounts[0]+`): mount the volume there`) {
+				t.Error(err)
 			}
 		})
 	}

@@ -55,9 +55,9 @@ func Appear(st *v1beta1.RestoreSessionStatus, host string) {
 
 // Choose fixes in the status which snapshots are restored, of those that the repository holds: for all
 // hosts or, where that is done, for those that appeared later. It returns the hosts that it failed.
-func Choose(st *v1beta1.RestoreSessionStatus, rules []v1beta1.Rule, hosts []string, found []Found, generation int64, now metav1.Time) []v1beta1.HostRestoreStats {
+func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found []Found, generation int64, now metav1.Time) []v1beta1.HostRestoreStats {
 	if !api.IsTrue(st.Conditions, api.SnapshotsPinned) {
-		pins, err := Pin(rules, hosts, found)
+		pins, err := Pin(wish, hosts, found)
 		if err != nil {
 			setPinned(st, metav1.ConditionFalse, string(restic.ReasonNoSnapshot), cut(err.Error()), generation, now)
 			return nil
@@ -72,7 +72,7 @@ func Choose(st *v1beta1.RestoreSessionStatus, rules []v1beta1.Rule, hosts []stri
 		if !searched(*s) {
 			continue
 		}
-		pins, err := Pin(rules, []string{s.Hostname}, found)
+		pins, err := Pin(wish, []string{s.Hostname}, found)
 		if err != nil {
 			s.Phase = v1beta1.HostRestoreFailed
 			s.Error = cut("it appeared after the snapshots were chosen, and there is none for it: " + err.Error() +
