@@ -50,6 +50,8 @@ func TargetOf(obj runtime.Object, namespace string) (Target, bool) {
 // Input is all that Expand looks at.
 type Input struct {
 	Target Target
+	// OperatorNamespace is where Stash itself runs.
+	OperatorNamespace string
 	// NamespaceLabels are those of the target's namespace.
 	NamespaceLabels map[string]string
 	// Blueprints and Templates are those that Names returns, by name, as far as they exist. They are
@@ -95,6 +97,11 @@ func Expand(in Input) (*Expansion, Problems) {
 		return out, append(problems, Problem{
 			Reason: ReasonNotSupportedYet, Field: annotation(a.key), Value: strings.Join(a.names, ","),
 			Detail: fmt.Sprintf("backup of a %s by annotation is not supported yet", t.Kind),
+		})
+	}
+	if why := target.Excluded(t.Namespace, in.OperatorNamespace); why != "" {
+		return out, append(problems, Problem{
+			Reason: ReasonNamespaceExcluded, Field: annotation(a.key), Value: strings.Join(a.names, ","), Detail: why,
 		})
 	}
 	if t.Name == "" {

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite the wanted results in testdata"
 
 // facts are what an expansion knows beside workload and blueprints.
 type facts struct {
+	OperatorNamespace string `json:"operatorNamespace"`
 	NamespaceLabels map[string]string `json:"namespaceLabels"`
 	Holder          string            `json:"holder"`
 	UID             string            `json:"uid"`
@@ -85,6 +86,7 @@ func input(t *testing.T, archive *txtar.Archive) (blueprint.Input, []txtar.File)
 		}
 		kept = append(kept, file)
 	}
+	in.OperatorNamespace = f.OperatorNamespace
 	in.NamespaceLabels, in.Holder, in.Target.UID = f.NamespaceLabels, f.Holder, types.UID(f.UID)
 	return in, kept
 }

@@ -17,6 +17,8 @@ const (
 	ReasonBlueprintNotFound Reason = "BlueprintNotFound"
 	// ReasonNamespaceNotAllowed is a namespace that the blueprint's allowedNamespaces leave out.
 	ReasonNamespaceNotAllowed Reason = "NamespaceNotAllowed"
+	// ReasonNamespaceExcluded is a namespace whose pods Stash leaves alone.
+	ReasonNamespaceExcluded Reason = "NamespaceExcluded"
 	// ReasonRepositoryNotAllowed is a Repository whose usagePolicy would not admit the target.
 	ReasonRepositoryNotAllowed Reason = "RepositoryNotAllowed"
 	// ReasonMissingAnnotation is an annotation that the target needs and does not have.
@@ -57,7 +59,7 @@ func (p Problem) fieldError() *field.Error {
 	switch p.Reason {
 	case ReasonMissingAnnotation:
 		return field.Required(path, p.Detail)
-	case ReasonNotSupportedYet, ReasonNamespaceNotAllowed, ReasonRepositoryNotAllowed:
+	case ReasonNotSupportedYet, ReasonNamespaceNotAllowed, ReasonNamespaceExcluded, ReasonRepositoryNotAllowed:
 		return field.Forbidden(path, p.Detail)
 	default:
 		return field.Invalid(path, p.Value, p.Detail)

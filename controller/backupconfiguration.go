@@ -166,6 +166,11 @@ func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConf
 		return nil
 	}
 	ref := c.Spec.Target.Ref
+	ns := target.Namespace(ref, c.Namespace)
+	if why := target.Excluded(ns, r.Namespace); why != "" {
+		r.set(c, api.BackupTargetFound, false, "NamespaceExcluded", why)
+		return nil
+	}
 	obj, _, err := r.Workload(ctx, ref, c.Namespace)
 	switch {
 	case errors.Is(err, target.ErrNotSupportedYet) || errors.Is(err, target.ErrUnknownKind):
@@ -174,11 +179,10 @@ func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConf
 	case err != nil:
 		return err
 	case obj == nil:
-		r.set(c, api.BackupTargetFound, false, "TargetNotAvailable", fmt.Sprintf("%s \"%s/%s\" does not exist", ref.Kind, target.Namespace(ref, c.Namespace), ref.Name))
+		r.set(c, api.BackupTargetFound, false, "TargetNotAvailable", fmt.Sprintf("%s \"%s/%s\" does not exist", ref.Kind, ns, ref.Name))
 		return nil
 	}
-	r.set(c, api.BackupTargetFound, true, "TargetAvailable", fmt.Sprintf("%s \"%s/%s\" exists", ref.Kind, target.Namespace(ref, c.Namespace), ref.Name))
-	ns := target.Namespace(ref, c.Namespace)
+	r.set(c, api.BackupTargetFound, true, "TargetAvailable", fmt.Sprintf("%s \"%s/%s\" exists", ref.Kind, ns, ref.Name))
 	yes := "true"
 	if err := r.labelNamespace(ctx, ns, api.LabelManaged, &yes); err != nil {
 		return err

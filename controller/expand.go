@@ -22,9 +22,10 @@ import (
 // ExpansionInput gathers what blueprint.Expand looks at, for an object in the cache or in a request.
 func (w *World) ExpansionInput(ctx context.Context, t blueprint.Target) (blueprint.Input, error) {
 	in := blueprint.Input{
-		Target:     t,
-		Blueprints: map[string]*v1beta1.BackupBlueprint{},
-		Templates:  map[string]*v1beta1.BackupTemplate{},
+		Target:            t,
+		OperatorNamespace: w.Namespace,
+		Blueprints:        map[string]*v1beta1.BackupBlueprint{},
+		Templates:         map[string]*v1beta1.BackupTemplate{},
 	}
 	ns := &corev1.Namespace{}
 	if err := w.Get(ctx, client.ObjectKey{Name: t.Namespace}, ns); client.IgnoreNotFound(err) != nil {

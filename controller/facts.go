@@ -113,7 +113,7 @@ func (w *World) PairFacts(ctx context.Context, p blueprint.Pair, others []bluepr
 // factsIn gathers what is looked at beside a configuration that keeps its snapshots in a Repository,
 // stored or not; nil where there is none.
 func (w *World) factsIn(ctx context.Context, c *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) (validators.Facts, error) {
-	f := validators.Facts{Repository: repo}
+	f := validators.Facts{OperatorNamespace: w.Namespace, Repository: repo}
 	var err error
 	if f.Namespaces, err = w.namespaceLabels(ctx, c.Namespace, podsNamespace(c)); err != nil {
 		return f, err
@@ -128,7 +128,7 @@ func (w *World) factsIn(ctx context.Context, c *v1beta1.BackupConfiguration, rep
 }
 
 func (w *World) restoreFacts(ctx context.Context, rs *v1beta1.RestoreSession) (validators.Facts, error) {
-	f := validators.Facts{}
+	f := validators.Facts{OperatorNamespace: w.Namespace}
 	var err error
 	if f.Namespaces, err = w.namespaceLabels(ctx, rs.Namespace, targetNamespace(rs)); err != nil {
 		return f, err

@@ -282,9 +282,11 @@ func TestAStrangerClaimsNoPlace(t *testing.T) {
 	f := newFar()
 	own := configuration()
 	own.Namespace, own.Name, own.UID, own.Spec.Repository.Name = "vault", "own", "c2", "repo"
-	for want, change := range map[int]func(){1: func() {}, 0: func() { f.repo.Spec.UsagePolicy = nil }} {
+	for _, want := range []int{1, 0} {
 		f.repo.ResourceVersion, f.config.ResourceVersion = "", ""
-		change()
+		if want == 0 {
+			f.repo.Spec.UsagePolicy = nil
+		}
 		facts, err := f.world(t).Facts(t.Context(), own)
 		if err != nil || len(facts.Configurations) != want {
 			t.Errorf("%d neighbours, want %d: %v", len(facts.Configurations), want, err)

@@ -86,6 +86,10 @@ func (w *World) repositoryProblem(ctx context.Context, repo *v1alpha1.Repository
 // observeTarget finds the target's hosts, with the pods that can do their work.
 func (r *BackupSessions) observeTarget(ctx context.Context, o *session.Backup) error {
 	t := o.Invoker.Spec.Target
+	if why := target.Excluded(podsNamespace(o.Invoker), r.Namespace); why != "" {
+		o.NotReady = why
+		return nil
+	}
 	obj, kind, err := r.Workload(ctx, t.Ref, o.Invoker.Namespace)
 	if err != nil {
 		if errors.Is(err, target.ErrNotSupportedYet) || errors.Is(err, target.ErrUnknownKind) {

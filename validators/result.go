@@ -21,6 +21,8 @@ type Result struct {
 // Facts are what is already known beside the object. The zero value knows nothing, and what is not
 // known is never an error.
 type Facts struct {
+	// OperatorNamespace is where Stash itself runs.
+	OperatorNamespace string
 	// Namespaces are the labels of namespaces that the object reaches, by name, as far as they are
 	// known: its own, that of its target, those of a Repository's users.
 	Namespaces map[string]map[string]string

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/target"
 )
 
 // ConfigurationName is the name of both webhook configurations.
@@ -141,7 +142,7 @@ func (i Installation) namespaces(h Hook) *metav1.LabelSelector {
 	s := &metav1.LabelSelector{MatchExpressions: slices.Clone(h.Namespaces)}
 	if h.Excluded {
 		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{
-			Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system", "kube-node-lease", i.Namespace},
+			Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: target.ExcludedNamespaces(i.Namespace),
 		})
 	}
 	return s
