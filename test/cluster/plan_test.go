@@ -299,7 +299,7 @@ func TestWrappedProgramUsesItsOwnLoader(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wrapper := filepath.Join(t.TempDir(), "restic")
+	wrapper := filepath.Join(t.TempDir(), "bin", "restic") // nothing was compiled yet
 	if err := WrapProgram(root, "/usr/bin/restic", wrapper); err != nil {
 		t.Fatal(err)
 	}

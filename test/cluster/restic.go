@@ -57,6 +57,9 @@ func WrapProgram(rootfs, program, path string) error {
 		return errors.Join(fmt.Errorf("find libraries in %s: none", rootfs), err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --library-path '%s' '%s' \"$@\"\n", loader, libraries[0], filepath.Join(rootfs, program))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
 	if err := os.WriteFile(path+".new", []byte(script), 0o755); err != nil {
 		return fmt.Errorf("write wrapper: %w", err)
 	}
