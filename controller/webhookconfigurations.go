@@ -74,23 +74,28 @@ func (k *WebhookConfigurations) keep(ctx context.Context) error {
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read owner of the webhook configurations: %w", err)
 	}
-	mutating := webhook.Mutating(in)
-	err = k.put(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, func(have client.Object) bool {
-		old, ok := have.(*admissionregistrationv1.MutatingWebhookConfiguration)
-		return ok && equality.Semantic.DeepDerivative(mutating.Webhooks, old.Webhooks) && len(old.Webhooks) == len(mutating.Webhooks)
+	mutating, haveMutating := webhook.Mutating(in), &admissionregistrationv1.MutatingWebhookConfiguration{}
+	err = k.put(ctx, mutating, haveMutating, func() bool {
+		same := equality.Semantic.DeepEqual(haveMutating.Webhooks, mutating.Webhooks)
+		haveMutating.Webhooks = mutating.Webhooks
+		return same
 	})
 	if err != nil {
 		return err
 	}
-	validating := webhook.Validating(in)
-	return k.put(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, func(have client.Object) bool {
-		old, ok := have.(*admissionregistrationv1.ValidatingWebhookConfiguration)
-		return ok && equality.Semantic.DeepDerivative(validating.Webhooks, old.Webhooks) && len(old.Webhooks) == len(validating.Webhooks)
+	validating, haveValidating := webhook.Validating(in), &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	return k.put(ctx, validating, haveValidating, func() bool {
+		same := equality.Semantic.DeepEqual(haveValidating.Webhooks, validating.Webhooks)
+		haveValidating.Webhooks = validating.Webhooks
+		return same
 	})
 }
 
-// put creates or replaces a configuration.
-func (k *WebhookConfigurations) put(ctx context.Context, want, have client.Object, same func(client.Object) bool) error {
+// put creates a configuration, or makes the stored one as it should be: adopt gives it our hooks and
+// reports whether it had exactly them. What somebody added could disable a hook just as what was
+// taken away. Every field that the API server would fill in is filled in by the table. Labels and
+// annotations of others are left.
+func (k *WebhookConfigurations) put(ctx context.Context, want, have client.Object, adopt func() bool) error {
 	err := k.Live.Get(ctx, client.ObjectKeyFromObject(want), have)
 	if apierrors.IsNotFound(err) {
 		if err := k.Create(ctx, want); err != nil {
@@ -101,11 +106,16 @@ func (k *WebhookConfigurations) put(ctx context.Context, want, have client.Objec
 	if err != nil {
 		return fmt.Errorf("read %T: %w", want, err)
 	}
-	if same(have) {
+	labels, owners := have.GetLabels(), have.GetOwnerReferences()
+	same := adopt()
+	merge(have, want)
+	if len(want.GetOwnerReferences()) > 0 {
+		have.SetOwnerReferences(want.GetOwnerReferences())
+	}
+	if same && equality.Semantic.DeepEqual(labels, have.GetLabels()) && equality.Semantic.DeepEqual(owners, have.GetOwnerReferences()) {
 		return nil
 	}
-	want.SetResourceVersion(have.GetResourceVersion())
-	if err := k.Update(ctx, want); err != nil {
+	if err := k.Update(ctx, have); err != nil {
 		return fmt.Errorf("update %T: %w", want, err)
 	}
 	return nil
