@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/target"
 )
 
 // ErrDenied is wrapped by every refusal of an identity; its text is told to the agent.
@@ -32,8 +33,8 @@ type Identity struct {
 	Owner Owner
 	// Restore is the value of the pod's restore label.
 	Restore string
-	// Claims are the names of the PersistentVolumeClaims that our container mounts.
-	Claims []string
+	// Places are the mounts of our container.
+	Places []target.Place
 	// TmpBytes is the size limit of the pod's temporary volume, which holds restic's cache; 0: it has
 	// none.
 	TmpBytes int64
@@ -112,13 +113,9 @@ func (a *Authenticator) checkPod(ctx context.Context, namespace, name, uid strin
 	}
 	id := Identity{
 		Namespace: namespace, Pod: name, PodUID: uid, Node: pod.Spec.NodeName, Role: role, Owner: owner,
-		Restore: pod.Labels[api.LabelRestore],
+		Restore: pod.Labels[api.LabelRestore], Places: target.Places(pod, container.VolumeMounts),
 	}
 	for _, v := range pod.Spec.Volumes {
-		mounted := slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
-		if v.PersistentVolumeClaim != nil && mounted {
-			id.Claims = append(id.Claims, v.PersistentVolumeClaim.ClaimName)
-		}
 		if v.Name == api.VolumeTmp && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
 			id.TmpBytes = v.EmptyDir.SizeLimit.Value()
 		}

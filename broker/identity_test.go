@@ -21,6 +21,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/target"
 )
 
 const command = "/usr/local/bin/stash-agent"
@@ -99,7 +100,7 @@ func (s *scene) identify(t *testing.T) (broker.Identity, error) {
 func TestAnAgentIsWhoItsPodIs(t *testing.T) {
 	got, err := newScene().identify(t)
 	want := broker.Identity{
-		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", Claims: []string{"c1"}, TmpBytes: 1024,
+		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", TmpBytes: 1024, Places: []target.Place{{Path: "/data", Volume: target.Lasting{Claim: "c1"}}},
 		Owner: broker.Owner{APIVersion: "apps/v1", Kind: "Deployment", Name: "app", UID: "d1"},
 	}
 	if d := cmp.Diff(want, got); err != nil || d != "" {

@@ -192,7 +192,17 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	if g.Limits.Exhausted(a) {
 		return broker.Orders{Wait: "the container ended too often in the middle of the restore"}, g.exhausted(ctx, id, a.ID)
 	}
-	task, err := g.restoreTask(ctx, id, rs, a)
+	mine := slices.DeleteFunc(slices.Clone(rs.Status.Pinned), func(p v1beta1.PinnedSnapshot) bool { return p.Hostname != a.Hostname })
+	pins, err := g.unrestored(ctx, rs, id, mine)
+	if err != nil {
+		return broker.Orders{}, err
+	}
+	if len(pins) == 0 && len(mine) > 0 {
+		// Others restored all that this pod would.
+		now := g.Now()
+		return broker.Orders{}, g.restoreResult(ctx, id, protocol.Result{ID: a.ID, Started: now, Finished: now, Restored: &protocol.Restored{}})
+	}
+	task, err := g.restoreTask(ctx, id, rs, a, pins)
 	if err != nil {
 		if text, ok := asProblem(err); ok {
 			return broker.Orders{Wait: text}, nil
@@ -234,7 +244,7 @@ func restoredIn(rs *v1beta1.RestoreSession, podUID string) bool {
 	return slices.ContainsFunc(rs.Status.Restored, func(r v1beta1.RestoredHost) bool { return r.PodUID == podUID })
 }
 
-func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta1.RestoreSession, a v1beta1.Assignment) (*protocol.Task, error) {
+func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta1.RestoreSession, a v1beta1.Assignment, pins []v1beta1.PinnedSnapshot) (*protocol.Task, error) {
 	spec, _ := rs.Spec.Shipped()
 	repo, err := g.Repository(ctx, spec.Repository, rs.Namespace)
 	if err != nil {
@@ -255,10 +265,7 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 		task.Deadline = rs.CreationTimestamp.Add(spec.TimeOut.Duration)
 	}
 	task.Restore = &protocol.Restore{Host: a.Hostname, Args: spec.Target.Args}
-	for _, p := range rs.Status.Pinned {
-		if p.Hostname != a.Hostname {
-			continue
-		}
+	for _, p := range pins {
 		rule := v1beta1.Rule{}
 		if int(p.Rule) < len(spec.Target.Rules) {
 			rule = spec.Target.Rules[p.Rule]

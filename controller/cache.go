@@ -103,11 +103,11 @@ func stripPod(o any) (any, error) {
 	return p, nil
 }
 
-// stripVolumes keeps the volumes that are claims.
+// stripVolumes keeps the volumes that may hold data.
 func stripVolumes(in []corev1.Volume) []corev1.Volume {
 	var out []corev1.Volume
 	for _, v := range in {
-		if v.PersistentVolumeClaim != nil || v.EmptyDir != nil {
+		if v.ConfigMap == nil && v.Secret == nil && v.Projected == nil && v.DownwardAPI == nil && v.Image == nil {
 			out = append(out, v)
 		}
 	}

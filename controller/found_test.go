@@ -17,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // left is a snapshot that a lost agent of host-0 left behind.
@@ -257,7 +258,7 @@ func TestAHostThatIsRestoredStartsThoughOthersFailed(t *testing.T) {
 		t.Errorf("a pod on its volume: %+v, %v", o, err)
 	}
 	id := initContainer("another")
-	id.Claims = []string{"other"}
+	id.Places = []target.Place{{Path: "/data", Volume: target.Lasting{Claim: "other"}}}
 	if o, err := g.Orders(t.Context(), id, has); err != nil || o.Finish || o.Refuse == "" {
 		t.Errorf("a pod on another: %+v, %v", o, err)
 	}

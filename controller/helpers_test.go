@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,19 +82,23 @@ func TestARestoreHoldsItsTarget(t *testing.T) {
 }
 
 // The draft's form names no mounts: what is written is what the container mounts.
-func TestTheClaimsOfARestoreAreThoseOfItsContainer(t *testing.T) {
+func TestARestoreWritesWhatItsContainerMounts(t *testing.T) {
 	claim := func(name string) corev1.Volume {
 		return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c-" + name}}}
 	}
+	share := corev1.Volume{Name: "share", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "nfs", Path: "/x"}}}
 	pod := &corev1.Pod{Spec: corev1.PodSpec{
-		Volumes:        []corev1.Volume{claim("data"), claim("logs")},
-		InitContainers: []corev1.Container{{Name: api.ContainerRestore, VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}},
+		Volumes: []corev1.Volume{claim("data"), claim("logs"), share},
+		InitContainers: []corev1.Container{{Name: api.ContainerRestore, VolumeMounts: []corev1.VolumeMount{
+			{Name: "data", MountPath: "/data"}, {Name: "share", MountPath: "/share"},
+		}}},
 	}}
-	if got := mountedClaims(pod); len(got) != 1 || got[0] != "c-data" {
-		t.Errorf("got %v", got)
+	want := []target.Place{{Path: "/data", Volume: target.Lasting{Claim: "c-data"}}, {Path: "/share", Volume: target.LastingVolume(pod, &share)}}
+	if got := restoredPlaces(pod); !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
 	}
 	stripped, err := stripPod(pod)
-	if p, ok := stripped.(*corev1.Pod); err != nil || !ok || len(mountedClaims(p)) != 1 {
+	if p, ok := stripped.(*corev1.Pod); err != nil || !ok || !slices.Equal(restoredPlaces(p), want) {
 		t.Error("the cache's copy of the pod says otherwise")
 	}
 }

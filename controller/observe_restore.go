@@ -127,13 +127,13 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		o.OldPods = append(o.OldPods, v)
 		return nil
 	}
-	names := mountedClaims(pod)
+	places := restoredPlaces(pod)
 	var err error
-	if v.Claims, err = r.claimUIDs(ctx, pod.Namespace, names); err != nil {
+	if v.Claims, err = r.volumeIDs(ctx, pod.Namespace, places); err != nil {
 		return err
 	}
-	if v.Agent && len(names) > 0 {
-		if v.Shared, err = r.sharedWith(ctx, pod, names, hash); err != nil {
+	if v.Agent && len(v.Claims) > 0 {
+		if v.Shared, err = r.sharedWith(ctx, pod, places, hash); err != nil {
 			return err
 		}
 	}
@@ -144,22 +144,14 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 	return nil
 }
 
-// mountedClaims lists the claims behind the volumes that a restore writes: those that its container
-// mounts, whatever the session says of them.
-func mountedClaims(pod *corev1.Pod) []string {
-	var mounts []corev1.VolumeMount
+// restoredPlaces lists where a restore writes: what its container mounts, whatever the session says.
+func restoredPlaces(pod *corev1.Pod) []target.Place {
 	for _, c := range pod.Spec.InitContainers {
 		if c.Name == api.ContainerRestore {
-			mounts = c.VolumeMounts
+			return target.Places(pod, c.VolumeMounts)
 		}
 	}
-	var names []string
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil && slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) {
-			names = append(names, v.PersistentVolumeClaim.ClaimName)
-		}
-	}
-	return names
+	return nil
 }
 
 // heldBack says why pods would not follow the template when they are replaced: they would be created
@@ -175,20 +167,24 @@ func heldBack(kind target.Kind, obj client.Object) string {
 	return ""
 }
 
-// sharedWith names a living pod, other than those of this restore, that mounts one of the claims.
-// It asks the API server: a cache that is behind would let two write.
-func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, claims []string, hash string) (string, error) {
+// sharedWith names a living pod, other than those of this restore, that mounts one of the volumes, any
+// part of it. It asks the API server: a cache that is behind would let two write.
+func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, places []target.Place, hash string) (string, error) {
 	pods := &corev1.PodList{}
 	if err := r.Live.List(ctx, pods, client.InNamespace(pod.Namespace)); err != nil {
 		return "", fmt.Errorf("list pods: %w", err)
+	}
+	ours := map[target.Lasting]bool{}
+	for _, p := range places {
+		ours[p.Volume] = p.Volume != target.Lasting{}
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		if p.UID == pod.UID || p.Labels[api.LabelRestore] == hash || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		for _, c := range claimNames(p) {
-			if slices.Contains(claims, c) {
+		for j := range p.Spec.Volumes {
+			if ours[target.LastingVolume(p, &p.Spec.Volumes[j])] {
 				return p.Name, nil
 			}
 		}

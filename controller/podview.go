@@ -54,14 +54,3 @@ func ended(s corev1.ContainerStatus) string {
 	}
 	return fmt.Sprintf("%s (exit code %d)", t.Reason, t.ExitCode)
 }
-
-// claimNames lists the claims that a pod mounts.
-func claimNames(p *corev1.Pod) []string {
-	var names []string
-	for _, v := range p.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil {
-			names = append(names, v.PersistentVolumeClaim.ClaimName)
-		}
-	}
-	return names
-}

@@ -23,7 +23,7 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 	if err != nil || rs == nil || string(rs.UID) != uidOf(r.ID) {
 		return err
 	}
-	claims, err := g.claimUIDs(ctx, id.Namespace, id.Claims)
+	claims, err := g.volumeIDs(ctx, id.Namespace, id.Places)
 	if err != nil {
 		return err
 	}
@@ -70,40 +70,4 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 		}
 	}
 	return ignoreGone(err)
-}
-
-// claimUIDs reads the UIDs of claims.
-func (w *World) claimUIDs(ctx context.Context, namespace string, names []string) ([]string, error) {
-	var uids []string
-	for _, n := range names {
-		pvc := &corev1.PersistentVolumeClaim{}
-		if err := w.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: n}, pvc); err != nil {
-			if client.IgnoreNotFound(err) == nil {
-				continue
-			}
-			return nil, fmt.Errorf("read claim: %w", err)
-		}
-		uids = append(uids, string(pvc.UID))
-	}
-	return uids, nil
-}
-
-// claimsRestored tells whether a pod has volumes, and all of them were restored by the session.
-func (g *Agents) claimsRestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity) (bool, error) {
-	uids, err := g.claimUIDs(ctx, id.Namespace, id.Claims)
-	if err != nil || len(uids) == 0 {
-		return false, err
-	}
-	done := map[string]bool{}
-	for _, r := range rs.Status.Restored {
-		for _, c := range r.Claims {
-			done[c] = true
-		}
-	}
-	for _, u := range uids {
-		if !done[u] {
-			return false, nil
-		}
-	}
-	return true, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/target"
 )
 
 func sidecar(pod, uid string) broker.Identity {
@@ -247,7 +248,7 @@ func restoring() *v1beta1.RestoreSession {
 }
 
 func initContainer(uid string) broker.Identity {
-	return broker.Identity{Namespace: "demo", Pod: "db-0", PodUID: uid, Role: protocol.RoleInit, Restore: mutators.HashRestore("q1"), Claims: []string{"data"}}
+	return broker.Identity{Namespace: "demo", Pod: "db-0", PodUID: uid, Role: protocol.RoleInit, Restore: mutators.HashRestore("q1"), Places: []target.Place{{Path: "/data", Volume: target.Lasting{Claim: "data"}}}}
 }
 
 func TestARestoreIsReportedByThePodThatHasTheWork(t *testing.T) {

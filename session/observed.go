@@ -27,7 +27,8 @@ type Pod struct {
 	Ended string
 	// Dead tells that its processes are known to have ended: the object is gone or terminal.
 	Dead bool
-	// Claims are the UIDs of its PersistentVolumeClaims that the session's mounts use.
+	// Claims are the identities of the volumes that the session's mounts use and that outlive the pod:
+	// UIDs of PersistentVolumeClaims, and what others are.
 	Claims []string
 	// Shared tells that a claim of it is mounted by another living pod that is not to restore it.
 	Shared string

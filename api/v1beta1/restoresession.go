@@ -247,7 +247,9 @@ type RestoredHost struct {
 	// PodUID is the pod's UID.
 	// +optional
 	PodUID string `json:"podUID,omitempty"`
-	// Claims are the UIDs of the PersistentVolumeClaims that were written to.
+	// Claims are the volumes that were written to and outlive the pod: the UIDs of
+	// PersistentVolumeClaims, and digests of what other volumes are (a folder of a node, a share); a
+	// part of a volume, mounted by subPath, follows a slash.
 	// +optional
 	Claims []string `json:"claims,omitempty"`
 	// Time is when it ended.

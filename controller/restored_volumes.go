@@ -1,0 +1,90 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/broker"
+	"github.com/seed-731df569/stash/target"
+)
+
+// volumeIDs are the identities of the volumes behind mounts, of those that outlive their pod: of a
+// claim its UID, of others what they are. A part of a volume is one of its own. A claim that does not
+// exist is left out.
+func (w *World) volumeIDs(ctx context.Context, namespace string, places []target.Place) ([]string, error) {
+	var ids []string
+	for _, p := range places {
+		id, err := w.volumeID(ctx, namespace, p)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func (w *World) volumeID(ctx context.Context, namespace string, p target.Place) (string, error) {
+	id := p.Volume.Key
+	if p.Volume.Claim != "" {
+		pvc := &corev1.PersistentVolumeClaim{}
+		if err := w.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: p.Volume.Claim}, pvc); err != nil {
+			if client.IgnoreNotFound(err) == nil {
+				return "", nil
+			}
+			return "", fmt.Errorf("read claim: %w", err)
+		}
+		id = string(pvc.UID)
+	}
+	if id != "" && p.Part != "" {
+		id += "/" + p.Part
+	}
+	return id, nil
+}
+
+// restoredVolumes are the identities of the volumes that a session has restored.
+func restoredVolumes(rs *v1beta1.RestoreSession) map[string]bool {
+	done := map[string]bool{}
+	for _, r := range rs.Status.Restored {
+		for _, c := range r.Claims {
+			done[c] = true
+		}
+	}
+	return done
+}
+
+// claimsRestored tells whether a pod has volumes, and all of them were restored by the session.
+func (g *Agents) claimsRestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity) (bool, error) {
+	ids, err := g.volumeIDs(ctx, id.Namespace, id.Places)
+	if err != nil || len(ids) == 0 {
+		return false, err
+	}
+	done := restoredVolumes(rs)
+	return !slices.ContainsFunc(ids, func(id string) bool { return !done[id] }), nil
+}
+
+// unrestored leaves of what is to be restored into a pod that which does not lie in a volume that
+// another pod restored already, and perhaps uses.
+func (g *Agents) unrestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity, pins []v1beta1.PinnedSnapshot) ([]v1beta1.PinnedSnapshot, error) {
+	done := restoredVolumes(rs)
+	var out []v1beta1.PinnedSnapshot
+	for _, p := range pins {
+		if place, found := target.PlaceOf(id.Places, p.Path); found {
+			volume, err := g.volumeID(ctx, id.Namespace, place)
+			if err != nil {
+				return nil, err
+			}
+			if done[volume] {
+				continue
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
