@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -118,10 +119,29 @@ func olderReplicasGone(ctx context.Context) error {
 	})
 }
 
+// lastCut is when a node lost its power last.
+var lastCut atomic.Int64
+
+// again does something, and does it again while the API server says that no webhook answered, if a node
+// lost its power lately. The API server keeps HTTP/1.1 connections to a replica that was there; each of
+// them costs a request its timeout before it is given up. Whoever writes then writes again: kubectl's
+// user, a GitOps controller, our own.
+func again(ctx context.Context, do func() error) error {
+	const forgotten = 3 * time.Minute
+	for {
+		err := do()
+		lately := time.Since(time.Unix(0, lastCut.Load())) < forgotten
+		if err == nil || !lately || !strings.Contains(err.Error(), "failed calling webhook") || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // powerCut takes a node's power away; the test's end gives it back.
 func (s *site) powerCut(node string) {
 	s.Helper()
 	s.Cleanup(func() { s.powerBack(node) })
+	lastCut.Store(time.Now().UnixNano())
 	if err := suite.cluster.PowerOff(s.Context(), node); err != nil {
 		s.Fatal(err)
 	}

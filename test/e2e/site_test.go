@@ -84,7 +84,7 @@ func (s *site) leave() {
 
 func (s *site) create(obj client.Object) {
 	s.Helper()
-	if err := suite.client.Create(s.Context(), obj); err != nil {
+	if err := again(s.Context(), func() error { return suite.client.Create(s.Context(), obj) }); err != nil {
 		s.Fatalf("create %T: %v", obj, err)
 	}
 }
@@ -117,9 +117,13 @@ func (s *site) apply(file string, more ...vars) string {
 	return out
 }
 
-func (s *site) tryApply(file string, more ...vars) (string, error) {
+func (s *site) tryApply(file string, more ...vars) (out string, err error) {
 	s.Helper()
-	return suite.kubectl.Run(s.Context(), s.render(file, more...), "apply", "--namespace="+s.ns, "--filename=-")
+	err = again(s.Context(), func() (err error) {
+		out, err = suite.kubectl.Run(s.Context(), s.render(file, more...), "apply", "--namespace="+s.ns, "--filename=-")
+		return err
+	})
+	return out, err
 }
 
 // kubectl runs kubectl in the test's namespace.
