@@ -153,6 +153,7 @@ func (w *World) labelTemplate(ctx context.Context, obj client.Object, labels map
 		return fmt.Errorf("label pod template: a %T is not an object", obj)
 	}
 	if err := w.Patch(ctx, written, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("stash")); err != nil {
+		w.tellFailure(obj, labels, err)
 		return fmt.Errorf("label pod template: %w", err)
 	}
 	return nil

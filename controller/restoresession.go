@@ -87,6 +87,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		}
 	case session.KindStamp:
 		if err := r.stamp(ctx, rs, o); err != nil {
+			r.event(rs, corev1.EventTypeWarning, "Init-Container Injection Failed", err.Error())
 			return ctrl.Result{}, err
 		}
 		rs.Status.Phase, rs.Status.Reason = v1beta1.RestoreRunning, a.Message

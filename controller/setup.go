@@ -173,6 +173,7 @@ func setupWorkloads(mgr ctrl.Manager, w *World) error {
 		}
 		err := builder.ControllerManagedBy(mgr).Named("workload-"+k.Resource).
 			For(obj, builder.WithPredicates(predicate.Or(existence(), predicate.LabelChangedPredicate{}))).
+			Watches(obj, w.removals(k)).
 			Watches(&v1beta1.BackupConfiguration{}, mapped(func(_ context.Context, o client.Object) []client.ObjectKey {
 				c, ok := o.(*v1beta1.BackupConfiguration)
 				if !ok || c.Spec.Target == nil || c.Spec.Target.Ref.Kind != k.String() {

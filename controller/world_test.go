@@ -34,10 +34,12 @@ func agoP(d time.Duration) *metav1.Time {
 // notes are the events that were made.
 type notes struct {
 	recorder.EventRecorder
-	list []string
+	list    []string
+	reasons []string
 }
 
-func (n *notes) Eventf(_, _ runtime.Object, _, _, _, _ string, args ...any) {
+func (n *notes) Eventf(_, _ runtime.Object, _, reason, _, _ string, args ...any) {
+	n.reasons = append(n.reasons, reason)
 	for _, a := range args {
 		if s, ok := a.(string); ok {
 			n.list = append(n.list, s)
@@ -85,6 +87,16 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, objs ...client.Object) *Wor
 			Namespace: "stash", Now: noon, Log: slog.New(slog.DiscardHandler),
 		}.WithDefaults(),
 	}
+}
+
+// reasons are those of the events that were made.
+func reasons(t *testing.T, w *World) []string {
+	t.Helper()
+	n, ok := w.Events.(*notes)
+	if !ok {
+		t.Fatalf("events go to a %T", w.Events)
+	}
+	return n.reasons
 }
 
 func read[T client.Object](t *testing.T, w *World, namespace, name string, into T) T {

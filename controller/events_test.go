@@ -1,0 +1,96 @@
+package controller
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
+)
+
+func deployment(labels map[string]string) *appsv1.Deployment {
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", UID: "d1"},
+		Spec:       appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}}},
+	}
+}
+
+func TestAStampThatIsGoneIsTold(t *testing.T) {
+	both := map[string]string{api.LabelInject: "a", api.LabelRestore: "b"}
+	for name, c := range map[string]struct {
+		before, now map[string]string
+		want        []string
+	}{
+		"of a backup":                   {both, map[string]string{api.LabelRestore: "b"}, []string{"Sidecar Deletion Succeeded"}},
+		"of a restore":                  {both, map[string]string{api.LabelInject: "a"}, []string{"Init-Container Deletion Succeeded"}},
+		"of both":                       {both, nil, []string{"Sidecar Deletion Succeeded", "Init-Container Deletion Succeeded"}},
+		"not where it is another one":   {both, map[string]string{api.LabelInject: "c", api.LabelRestore: "d"}, nil},
+		"not where there was none":      {nil, both, nil},
+		"not where nothing was changed": {both, both, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{})
+			w.removals(target.Deployment()).Update(t.Context(), event.UpdateEvent{ObjectOld: deployment(c.before), ObjectNew: deployment(c.now)}, nil)
+			if d := cmp.Diff(c.want, reasons(t, w)); d != "" {
+				t.Errorf("events (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestAStampThatCannotBeWrittenIsTold(t *testing.T) {
+	refused := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "shop", nil)
+	gone := apierrors.NewNotFound(schema.GroupResource{Group: "apps", Resource: "deployments"}, "shop")
+	hash := "a"
+	for name, c := range map[string]struct {
+		err    error
+		labels map[string]*string
+		want   []string
+	}{
+		"that asks for the sidecar":          {refused, map[string]*string{api.LabelInject: &hash}, []string{"Sidecar Injection Failed"}},
+		"that is taken back":                 {refused, map[string]*string{api.LabelInject: nil}, []string{"Sidecar Deletion Failed"}},
+		"but not of a restore, which tells":  {refused, map[string]*string{api.LabelRestore: &hash}, nil},
+		"but not of a workload that is gone": {gone, map[string]*string{api.LabelInject: &hash}, nil},
+		"but not where it was written":       {nil, map[string]*string{api.LabelInject: &hash}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+				return c.err
+			}})
+			if err := w.labelTemplate(t.Context(), deployment(nil), c.labels); (err == nil) != (c.err == nil) {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, reasons(t, w)); d != "" {
+				t.Errorf("events (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// A restore whose stamp is refused says so itself: its workload may be in another namespace.
+func TestARestoreTellsThatItsInitContainerCannotBeInjected(t *testing.T) {
+	refused := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "statefulsets"}, "db", nil)
+	rs := &v1beta1.RestoreSession{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "back", UID: "b1"}}
+	rs.Spec.Target = &v1beta1.RestoreTarget{Ref: configuration().Spec.Target.Ref}
+	rs.Status.Hash = "h"
+	w := newWorld(t, interceptor.Funcs{Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+		return refused
+	}}, rs, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "db"}})
+	r := &RestoreSessions{World: w, Ended: func() {}}
+	_, err := r.act(t.Context(), &session.Restore{Session: rs}, session.Action{Kind: session.KindStamp})
+	if d := cmp.Diff([]string{"Init-Container Injection Failed"}, reasons(t, w)); err == nil || d != "" {
+		t.Errorf("error %v, events (-want +got):\n%s", err, d)
+	}
+}
