@@ -16,6 +16,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/rollout"
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/webhook"
@@ -233,6 +234,15 @@ func (a *Admission) activeRestore(ctx context.Context, ref v1beta1.TargetRef, na
 	return rs, nil
 }
 
+// want says which stamp a workload is to carry for a plan, and when.
+func (a *Admission) want(out *webhook.Wanted, obj client.Object, kind target.Kind, configs []v1beta1.BackupConfiguration, plan mutators.Plan) {
+	out.Stamp.Inject = plan.Hash()
+	out.Later = rollout.Later(waits(configs), plan.Lost(&kind.PodTemplate(obj).Spec, claimTemplates(obj)...))
+	if m := remembered(configs, plan.Hash()); rollout.Withdrawn(m, plan.Hash(), plan.Image(), a.Now()) {
+		out.Stamp.Inject, out.Withheld = "", rollout.WithdrawnMessage(m)
+	}
+}
+
 // Wanted implements webhook.Workloads.
 func (a *Admission) Wanted(ctx context.Context, w webhook.Workload) (webhook.Wanted, error) {
 	obj, ok := w.Object.(client.Object)
@@ -256,9 +266,9 @@ func (a *Admission) Wanted(ctx context.Context, w webhook.Workload) (webhook.Wan
 		if err != nil {
 			return out, err
 		}
-		out.Problems, out.OnNextRollout = problems, waits(configs)
+		out.Problems = problems
 		if !plan.Empty() {
-			out.Stamp.Inject = plan.Hash()
+			a.want(&out, obj, w.Kind, configs, plan)
 		}
 	}
 	rs, err := a.activeRestore(ctx, w.Kind.Ref("", obj.GetName()), w.Namespace)

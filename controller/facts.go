@@ -89,7 +89,9 @@ func (w *World) configurationFacts(ctx context.Context, c *v1beta1.BackupConfigu
 	if err != nil {
 		return validators.Facts{}, err
 	}
-	return w.factsIn(ctx, c, repo)
+	f, err := w.factsIn(ctx, c, repo)
+	f.TargetRuns = f.Target != nil
+	return f, err
 }
 
 // PairFacts implements webhook.Own.

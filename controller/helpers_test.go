@@ -127,27 +127,9 @@ func TestRolloutsMakeRoom(t *testing.T) {
 	if !r.begin("b", 1, now.Add(rolloutLimit+time.Second)) {
 		t.Error("a rollout that stands still keeps all others waiting")
 	}
-	r.forget("b")
+	r.end("b")
 	if !r.begin("c", 1, now.Add(rolloutLimit+time.Second)) {
 		t.Error("a workload that is gone keeps its place")
-	}
-}
-
-// Where the API server does not reach the webhook, each replacement would miss its sidecar, too.
-func TestPodsAreNotReplacedWithoutEnd(t *testing.T) {
-	r, now := &Rollouts{}, noon()
-	if r.useless("a", now.Add(-time.Hour), now) {
-		t.Error("the first one is not tried")
-	}
-	r.evicted("a", now)
-	if r.useless("a", now.Add(-time.Hour), now) {
-		t.Error("an older pod is not tried")
-	}
-	if !r.useless("a", now.Add(time.Second), now.Add(2*time.Second)) {
-		t.Error("the replacement is replaced")
-	}
-	if r.useless("a", now.Add(time.Second), now.Add(evictAgain+time.Second)) {
-		t.Error("it is never tried again")
 	}
 }
 

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +14,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/rollout"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -37,7 +37,7 @@ func (r *Workloads) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		if !apierrors.IsNotFound(err) {
 			return ctrl.Result{}, fmt.Errorf("read %s: %w", r.Kind, err)
 		}
-		r.Rollouts.forget(key)
+		r.Rollouts.end(key)
 		return ctrl.Result{}, r.collect(ctx, req.Namespace, req.Name, nil)
 	}
 	if obj.GetDeletionTimestamp() != nil {
@@ -59,65 +59,72 @@ func (r *Workloads) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		r.Rollouts.end(key)
 		return ctrl.Result{}, nil
 	}
-	verdict, err := r.inject(ctx, obj, configs, plan, key)
+	o, err := r.observe(ctx, obj, configs, plan)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.report(ctx, configs, problems, verdict); err != nil {
+	a, err := r.act(ctx, obj, configs, plan, rollout.Next(o, r.Now()), key)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: verdict.after}, nil
+	if err := r.report(ctx, configs, problems, a); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: a.After}, nil
 }
 
-// verdict is what is to be said about the sidecar of a workload.
-type verdict struct {
-	ok      bool
-	reason  string
-	message string
-	after   time.Duration
+// act does what rollout.Next decided, and returns what came of it.
+func (r *Workloads) act(ctx context.Context, obj client.Object, configs []v1beta1.BackupConfiguration, plan mutators.Plan, a rollout.Action, key string) (rollout.Action, error) {
+	if a.Settled {
+		r.Rollouts.end(key)
+	}
+	switch a.Kind {
+	case rollout.KindStamp:
+		return r.stamp(ctx, obj, plan, a, key)
+	case rollout.KindReplace:
+		if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
+			return failed(a, a.Message+"; "+why), err
+		}
+		return a, r.remembering(ctx, configs, a, func() error { return r.replace(ctx, obj, a.Pod) })
+	case rollout.KindWithdraw:
+		return a, r.remembering(ctx, configs, a, func() error { return r.withdraw(ctx, obj, a.Message) })
+	case rollout.KindDelete:
+		return a, r.free(ctx, obj, a.Pod)
+	case rollout.KindWait:
+	}
+	return a, nil
 }
 
-// inject stamps the template where it must be and mends pods that missed the sidecar.
-func (r *Workloads) inject(ctx context.Context, obj client.Object, configs []v1beta1.BackupConfiguration, plan mutators.Plan, key string) (verdict, error) {
-	if plan.Empty() {
-		return verdict{reason: "SidecarInjectionFailed", message: "no configuration of the workload can be served"}, nil
-	}
-	template := r.Kind.PodTemplate(obj)
-	if template.Labels[api.LabelInject] == plan.Hash() {
-		return r.repair(ctx, obj, plan, key)
-	}
-	if waits(configs) {
-		return verdict{
-			reason:  "WaitingForNextRollout",
-			message: "rolloutPolicy is OnNextRollout: the sidecar comes with the next rollout of the workload",
-		}, nil
-	}
-	if r.Rollouts.isWithdrawn(key, plan.Hash()+plan.Image()) {
-		return verdict{reason: "SidecarInjectionWithdrawn", message: "the rollout with the sidecar was withdrawn, since pods could not start it; the events of the workload say why"}, nil
-	}
+func failed(a rollout.Action, message string) rollout.Action {
+	a.Reason, a.Message, a.After = rollout.ReasonFailed, message, time.Minute
+	return a
+}
+
+// stamp asks for pods with the sidecar by the label of the pod template.
+func (r *Workloads) stamp(ctx context.Context, obj client.Object, plan mutators.Plan, a rollout.Action, key string) (rollout.Action, error) {
 	if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
-		return verdict{reason: "SidecarInjectionFailed", message: why, after: time.Minute}, err
+		return failed(a, why), err
 	}
 	if !r.Rollouts.begin(key, r.MaxRollouts, r.Now()) {
-		return verdict{
-			reason: "WaitingForOtherRollouts", after: 5 * time.Second,
-			message: fmt.Sprintf("%d other workloads are being rolled out to get their sidecars", r.MaxRollouts),
-		}, nil
+		a.Reason, a.Message = rollout.ReasonOthers, fmt.Sprintf("%d other workloads are being rolled out to get their sidecars", r.MaxRollouts)
+		return a, nil
 	}
 	if err := r.ensureCA(ctx, obj.GetNamespace()); err != nil {
-		return verdict{}, err
+		return a, err
 	}
 	hash := plan.Hash()
-	if err := r.labelTemplate(ctx, obj, map[string]*string{api.LabelInject: &hash}); err != nil {
-		return verdict{}, err
-	}
-	return verdict{reason: "RollingOut", message: "the workload is being rolled out with the sidecar", after: 2 * time.Second}, nil
+	return a, r.labelTemplate(ctx, obj, map[string]*string{api.LabelInject: &hash})
 }
 
-func waits(configs []v1beta1.BackupConfiguration) bool {
-	return slices.ContainsFunc(configs, func(c v1beta1.BackupConfiguration) bool {
-		return c.Spec.RolloutPolicy == v1beta1.RolloutOnNext
-	})
+// remembering writes down what is about to be done, and then does it: a process that ends in between
+// does it later, and does not count it twice.
+func (r *Workloads) remembering(ctx context.Context, configs []v1beta1.BackupConfiguration, a rollout.Action, do func() error) error {
+	for i := range configs {
+		if err := r.note(ctx, &configs[i], nil, a.Remember); err != nil {
+			return err
+		}
+	}
+	return do()
 }
 
 // dryRun tells why the completed pod would be refused: failing open does not save a pod that Pod
@@ -125,7 +132,8 @@ func waits(configs []v1beta1.BackupConfiguration) bool {
 func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators.Plan) (string, error) {
 	template := r.Kind.PodTemplate(obj)
 	pod := &corev1.Pod{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: *template.Spec.DeepCopy()}
-	pod.Name, pod.GenerateName, pod.Namespace = "", "stash-dry-run-", obj.GetNamespace()
+	// Of one name, so that the API server says the same each time.
+	pod.Name, pod.GenerateName, pod.Namespace = "stash-dry-run", "", obj.GetNamespace()
 	delete(pod.Labels, api.LabelInject)
 	delete(pod.Labels, api.LabelRestore)
 	for _, claim := range claimTemplates(obj) {
@@ -150,77 +158,20 @@ func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators
 	return "", fmt.Errorf("try a pod with the sidecar: %w", err)
 }
 
-// repair counts the pods that have the sidecar, and evicts one that missed it.
-func (r *Workloads) repair(ctx context.Context, obj client.Object, plan mutators.Plan, key string) (verdict, error) {
-	pods, err := r.PodsOf(ctx, obj)
-	if err != nil {
-		return verdict{}, err
-	}
-	var have, all int
-	var missed *corev1.Pod
-	for i := range pods {
-		v := viewPod(&pods[i], api.ContainerSidecar)
-		if v.Dead || pods[i].DeletionTimestamp != nil {
-			continue
-		}
-		all++
-		if v.Injected {
-			have++
-		} else if pods[i].Labels[api.LabelInject] != "" {
-			missed = &pods[i]
-		}
-	}
-	if why := stalled(pods); why != "" {
-		r.Rollouts.withdraw(key, plan.Hash()+plan.Image())
-		return r.withdraw(ctx, obj, why)
-	}
-	message := fmt.Sprintf("%d of %d pods have the sidecar", have, all)
-	if have == all {
-		r.Rollouts.end(key)
-		return verdict{ok: true, reason: "SidecarInjectionSucceeded", message: message}, nil
-	}
-	if roll := r.Kind.Rollout(obj); roll.Paused || roll.OnDelete || roll.Partition > 0 {
-		r.Rollouts.end(key)
-		return verdict{ok: have > 0, reason: "WaitingForPods", message: message + "; the others get it when they are replaced: the workload is paused, OnDelete or partitioned"}, nil
-	}
-	if missed != nil {
-		return r.evict(ctx, obj, missed, plan, key, message)
-	}
-	return verdict{ok: have > 0, reason: "RollingOut", message: message, after: 5 * time.Second}, nil
-}
-
-// stalled tells why a rollout cannot go on because of our container.
-func stalled(pods []corev1.Pod) string {
-	for i := range pods {
-		for _, list := range [][]corev1.ContainerStatus{pods[i].Status.InitContainerStatuses, pods[i].Status.ContainerStatuses} {
-			for _, s := range list {
-				if s.Name != api.ContainerSidecar || s.State.Waiting == nil {
-					continue
-				}
-				switch s.State.Waiting.Reason {
-				case "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError":
-					return fmt.Sprintf("pod %q cannot start the sidecar: %s: %s", pods[i].Name, s.State.Waiting.Reason, s.State.Waiting.Message)
-				}
-			}
-		}
-	}
-	return ""
-}
-
 // withdraw takes the stamp back, so that the application goes on without a sidecar.
-func (r *Workloads) withdraw(ctx context.Context, obj client.Object, why string) (verdict, error) {
+func (r *Workloads) withdraw(ctx context.Context, obj client.Object, why string) error {
 	if err := r.labelTemplate(ctx, obj, map[string]*string{api.LabelInject: nil}); err != nil {
-		return verdict{}, err
+		return err
 	}
-	r.event(obj, corev1.EventTypeWarning, "Sidecar Injection Failed", "the rollout with the sidecar was withdrawn: "+why)
-	return verdict{reason: "SidecarInjectionWithdrawn", message: why, after: 10 * time.Minute}, nil
+	r.event(obj, corev1.EventTypeWarning, "Sidecar Injection Failed", why)
+	return nil
 }
 
-// report writes the verdict into the configurations of the workload.
-func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfiguration, problems []mutators.Problem, v verdict) error {
+// report writes what came of it into the configurations of the workload.
+func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfiguration, problems []mutators.Problem, a rollout.Action) error {
 	for i := range configs {
 		c := &configs[i]
-		ok, reason, message := v.ok, v.reason, v.message
+		ok, reason, message := a.OK, a.Reason, a.Message
 		for _, p := range problems {
 			if p.Configuration != "" && p.Configuration != c.Namespace+"/"+c.Name {
 				continue
@@ -232,18 +183,33 @@ func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfigur
 			}
 		}
 		want := condition(api.StashSidecarInjected, ok, reason, message, c.Generation)
-		if old := api.FindCondition(c.Status.Conditions, want.Type); old != nil && old.Status == want.Status && old.Reason == want.Reason && old.Message == want.Message {
+		old := api.FindCondition(c.Status.Conditions, want.Type)
+		same := old != nil && old.Status == want.Status && old.Reason == want.Reason && old.Message == want.Message
+		if same && equalStatus(c.Status.Sidecar, a.Remember) {
 			continue
 		}
-		err := ignoreGone(updateStatus(ctx, r.World, client.ObjectKeyFromObject(c), &v1beta1.BackupConfiguration{}, func(live *v1beta1.BackupConfiguration) (bool, error) {
-			return api.SetCondition(&live.Status.Conditions, want, metav1.NewTime(r.Now())), nil
-		}))
-		if err != nil {
-			return fmt.Errorf("write condition: %w", err)
+		if err := r.note(ctx, c, &want, a.Remember); err != nil {
+			return err
 		}
-		if ok {
+		if ok && !same {
 			r.event(c, corev1.EventTypeNormal, "Sidecar Injection Succeeded", message)
 		}
+	}
+	return nil
+}
+
+// note writes a condition, if one is given, and what is to be remembered into a configuration.
+func (r *Workloads) note(ctx context.Context, c *v1beta1.BackupConfiguration, cond *api.Condition, memory *v1beta1.SidecarStatus) error {
+	err := ignoreGone(updateStatus(ctx, r.World, client.ObjectKeyFromObject(c), &v1beta1.BackupConfiguration{}, func(live *v1beta1.BackupConfiguration) (bool, error) {
+		changed := !equalStatus(live.Status.Sidecar, memory)
+		live.Status.Sidecar = memory.DeepCopy()
+		if cond != nil {
+			changed = api.SetCondition(&live.Status.Conditions, *cond, metav1.NewTime(r.Now())) || changed
+		}
+		return changed, nil
+	}))
+	if err != nil {
+		return fmt.Errorf("write condition: %w", err)
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/rollout"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -36,14 +39,41 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 		r.add(field.Forbidden(at.Child("target"), "a backup without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
 		return r
 	}
-	r.backupTarget(c, &spec, &f, at.Child("target"))
+	mounts := r.backupTarget(c, &spec, &f, at.Child("target"))
 	if old != nil {
 		r.moved(&spec, old, at)
+	}
+	if f.TargetRuns && (old == nil || !sameMounts(&spec, old)) {
+		r.lost(mounts, f.Target)
 	}
 	return r
 }
 
-func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec, f *Facts, at *field.Path) {
+// sameMounts tells whether the sidecar mounts what it did before.
+func sameMounts(spec *v1beta1.BackupConfigurationSpec, old *v1beta1.BackupConfiguration) bool {
+	before, _ := old.Spec.Shipped()
+	return before.Target != nil && equality.Semantic.DeepEqual(before.Target.VolumeMounts, spec.Target.VolumeMounts) &&
+		equality.Semantic.DeepEqual(before.Target.Paths, spec.Target.Paths)
+}
+
+// lost warns of volumes that keep the workload from being rolled out for its sidecar.
+func (r *Result) lost(mounts []corev1.VolumeMount, workload runtime.Object) {
+	kind, ok := target.Of(workload)
+	if !ok {
+		return
+	}
+	volumes := kind.PodTemplate(workload).Spec.Volumes
+	for i := range volumes {
+		mounted := slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == volumes[i].Name })
+		if lost := target.Lost(&volumes[i]); mounted && lost != "" {
+			r.warn("%s", rollout.Later(false, lost))
+			return
+		}
+	}
+}
+
+// backupTarget returns the mounts that the sidecar gets, as far as they are known.
+func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec, f *Facts, at *field.Path) []corev1.VolumeMount {
 	t := spec.Target
 	r.later(t.Replicas != nil, at.Child("replicas"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.later(t.SnapshotClassName != "", at.Child("snapshotClassName"), "the driver VolumeSnapshotter, and this field of it, is")
@@ -55,7 +85,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	}
 	// Without a supported kind, or with a Task, nothing is known about what it needs.
 	if !ok || spec.Task.Name != "" {
-		return
+		return nil
 	}
 	r.later(t.MountPath != "", at.Child("mountPath"), "this way to mount a claim is")
 	draft := c.Spec.Target.Directories
@@ -67,12 +97,10 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 		r.add(field.Required(pathsAt, "the folders to back up, each inside one of volumeMounts; for example /source/data"))
 	}
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
-	if len(t.VolumeMounts) == 0 {
-		// What the containers do not mount was said where the mounts were derived.
-		mounts = nil
-	}
-	r.paths(t.Paths, mounts, pathsAt, false)
+	// What the containers do not mount was said where the mounts were derived.
+	r.paths(t.Paths, t.VolumeMounts, pathsAt, false)
 	r.neighbours(c, spec, kind, f)
+	return mounts
 }
 
 // moved refuses what would give a configuration with a history another identity: its snapshots stay

@@ -30,6 +30,8 @@ type Facts struct {
 	Repository *v1alpha1.Repository
 	// Target is the workload that the object names, typed.
 	Target runtime.Object
+	// TargetRuns tells that it is stored, so that it has its pods already.
+	TargetRuns bool
 	// Configurations are all others of the cluster that share the target or the backend location;
 	// the object itself is left out by name.
 	Configurations []Neighbour

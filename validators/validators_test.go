@@ -23,15 +23,16 @@ import (
 var update = flag.Bool("update", false, "rewrite the wanted results in testdata")
 
 type facts struct {
-	OperatorNamespace string `json:"operatorNamespace"`
-	Namespaces     map[string]map[string]string  `json:"namespaces"`
-	Repository     *v1alpha1.Repository          `json:"repository"`
-	Target         json.RawMessage               `json:"target"`
-	Users          []v1beta1.BackupConfiguration `json:"users"`
-	Configurations []struct {
+	OperatorNamespace string                        `json:"operatorNamespace"`
+	Namespaces        map[string]map[string]string  `json:"namespaces"`
+	Repository        *v1alpha1.Repository          `json:"repository"`
+	Target            json.RawMessage               `json:"target"`
+	Users             []v1beta1.BackupConfiguration `json:"users"`
+	Configurations    []struct {
 		Configuration  *v1beta1.BackupConfiguration `json:"configuration"`
 		SharesLocation bool                         `json:"sharesLocation"`
 	} `json:"configurations"`
+	TargetRuns     bool     `json:"targetRuns"`
 	InvokerMissing bool     `json:"invokerMissing"`
 	SameLocation   []string `json:"sameLocation"`
 }
@@ -156,7 +157,7 @@ func readFacts(t *testing.T, data []byte) validators.Facts {
 	var f facts
 	decode(t, data, &f)
 	out := validators.Facts{
-		OperatorNamespace: f.OperatorNamespace, Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Users: f.Users,
+		OperatorNamespace: f.OperatorNamespace, TargetRuns: f.TargetRuns, Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Users: f.Users,
 	}
 	for _, n := range f.Configurations {
 		out.Configurations = append(out.Configurations, validators.Neighbour{Configuration: n.Configuration, SharesLocation: n.SharesLocation})

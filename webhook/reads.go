@@ -68,8 +68,11 @@ type Wanted struct {
 	// made; Restore is the hash of the restore that is under way, from the moment on that pods must
 	// wait for it.
 	Stamp mutators.Stamp
-	// OnNextRollout tells that a workload without sidecar gets it with its next rollout only.
-	OnNextRollout bool
+	// Later says why a workload that runs gets what is wanted with its next rollout only; empty: at
+	// once.
+	Later string
+	// Withheld says why Inject is empty though configurations want a sidecar.
+	Withheld string
 	// Problems of the plan.
 	Problems []mutators.Problem
 }

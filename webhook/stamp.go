@@ -32,7 +32,7 @@ func decideStamp(s stamps, want Wanted) (stamp mutators.Stamp, undone bool) {
 	}
 	stamp = s.have
 	switch {
-	case s.old.Inject == "" && s.relevant && want.Stamp.Inject != "" && !want.OnNextRollout:
+	case s.old.Inject == "" && s.relevant && want.Stamp.Inject != "" && want.Later == "":
 		stamp.Inject = want.Stamp.Inject
 	case s.old.Inject != "" && s.have.Inject != s.old.Inject && want.Stamp.Inject != "":
 		stamp.Inject, undone = s.old.Inject, true

@@ -62,13 +62,16 @@ func (w *workloadRequest) stamp(v *review, wanted Wanted, relevant bool, warning
 	if !ok {
 		return deny(Reason(mutators.Malformed), "the %s has no pod template", v.kind)
 	}
+	rollsOut := w.oldTemplate != nil && !sameTemplate(w.oldTemplate, w.target.Template)
 	stamp, undone := decideStamp(stamps{
-		create: w.oldTemplate == nil, old: w.oldStamp, have: have, relevant: relevant,
-		rollsOut: w.oldTemplate != nil && !sameTemplate(w.oldTemplate, w.target.Template),
+		create: w.oldTemplate == nil, old: w.oldStamp, have: have, relevant: relevant, rollsOut: rollsOut,
 	}, wanted)
 	if undone {
 		warnings = append(warnings, fmt.Sprintf("the only change of the pod template was a label of Stash, which was put back: nothing is rolled out. "+
 			"To undo a rollout, name the revision: kubectl rollout undo %s/%s --to-revision=<n> (kubectl rollout history lists them)", v.resource, w.target.Name))
+	}
+	if s := wanted.unsaid(stamp, w.oldTemplate != nil); s != "" && (relevant || rollsOut) {
+		warnings = append(warnings, s)
 	}
 	if stamp.Inject != w.oldStamp.Inject && w.oldTemplate != nil && stamp.Inject != "" {
 		warnings = append(warnings, w.held()...)
@@ -84,6 +87,17 @@ func (w *workloadRequest) stamp(v *review, wanted Wanted, relevant bool, warning
 		a.reason = NotOurs
 	}
 	return a
+}
+
+// unsaid says why a workload does not get its sidecar with this request.
+func (w Wanted) unsaid(stamp mutators.Stamp, exists bool) string {
+	switch {
+	case w.Withheld != "":
+		return w.Withheld
+	case exists && stamp.Inject != w.Stamp.Inject:
+		return w.Later
+	}
+	return ""
 }
 
 // held says why the pods of a workload will not follow its template.

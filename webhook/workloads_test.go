@@ -61,7 +61,7 @@ func image(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "a
 func TestWorkloads(t *testing.T) {
 	const annotated, restoring = "/mutate/workloads/annotated", "/mutate/workloads/restoring"
 	wanted := webhook.Wanted{Stamp: mutators.Stamp{Inject: "h1"}}
-	onNext := webhook.Wanted{Stamp: wanted.Stamp, OnNextRollout: true}
+	onNext := webhook.Wanted{Stamp: wanted.Stamp, Later: "comes with the next rollout"}
 	bad := asked()
 	bad[api.AnnotationSchedule] = "* * *"
 	lost := asked()
@@ -81,10 +81,16 @@ func TestWorkloads(t *testing.T) {
 			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: wanted}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "",
 		},
 		"unless the policy waits for a rollout": {
-			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: onNext}, "allowed NotOurs", mutators.Stamp{}, "",
+			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: onNext}, "allowed NotOurs", mutators.Stamp{}, "comes with the next rollout",
 		},
 		"a rollout takes what is wanted": {
 			annotated, deployment(asked(), image), deployment(asked(), nil), cluster{wanted: onNext}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "",
+		},
+		"a new workload does not wait for a rollout": {
+			annotated, deployment(asked(), nil), nil, cluster{wanted: onNext}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "",
+		},
+		"a sidecar that was withdrawn does not come with a rollout": {
+			annotated, deployment(asked(), both(image, stamped("h1", ""))), deployment(asked(), nil), cluster{wanted: webhook.Wanted{Withheld: "withdrawn"}}, "patched Stamped", mutators.Stamp{}, "withdrawn",
 		},
 		"a change that rolls nothing out keeps the stamp": {
 			annotated, deployment(asked(), stamped("h0", "")), deployment(asked(), stamped("h0", "")), cluster{wanted: wanted}, "allowed AlreadyStamped", mutators.Stamp{Inject: "h0"}, "",

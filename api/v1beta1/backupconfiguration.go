@@ -163,6 +163,43 @@ type BackupConfigurationStatus struct {
 	// +listType=map
 	// +listMapKey=hostname
 	Hosts []HostResult `json:"hosts,omitempty"`
+	// Sidecar is what is remembered of the sidecar in the target's pods.
+	// +optional
+	Sidecar *SidecarStatus `json:"sidecar,omitempty"`
+}
+
+// SidecarStatus is what is remembered of the sidecar in the pods of a workload: every
+// BackupConfiguration of the workload says the same.
+type SidecarStatus struct {
+	// Stamp is the label of the pod template that this is about; another one begins anew.
+	Stamp string `json:"stamp"`
+	// StartedTime is when a pod with this stamp was first seen to have started its sidecar. From then
+	// on the stamp is not taken back.
+	// +optional
+	StartedTime *metav1.Time `json:"startedTime,omitempty"`
+	// Withdrawals is how often the stamp was taken back, since no pod could start its sidecar.
+	// +optional
+	Withdrawals int32 `json:"withdrawals,omitempty"`
+	// WithdrawnTime is when that was last.
+	// +optional
+	WithdrawnTime *metav1.Time `json:"withdrawnTime,omitempty"`
+	// WithdrawnImage is the image of the sidecar that could not be started.
+	// +optional
+	WithdrawnImage string `json:"withdrawnImage,omitempty"`
+	// WithdrawnMessage says what kept it from starting.
+	// +optional
+	WithdrawnMessage string `json:"withdrawnMessage,omitempty"`
+	// NextAttempt is when the workload is stamped again.
+	// +optional
+	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
+	// ReplacedRevision is the revision of the pod that was evicted last, since it had missed its
+	// sidecar.
+	// +optional
+	ReplacedRevision string `json:"replacedRevision,omitempty"`
+	// ReplacedTime is when the youngest pod of that revision had been created then: younger ones are
+	// replacements.
+	// +optional
+	ReplacedTime *metav1.Time `json:"replacedTime,omitempty"`
 }
 
 // LastSession is a finished session.

@@ -18,7 +18,7 @@ const module = "github.com/seed-731df569/stash/"
 var layers = [][]string{
 	{"api"},
 	{"target", "backend", "addons", "restic", "broker/protocol"},
-	{"task", "mutators", "validators", "blueprint", "scheduler", "session"},
+	{"task", "mutators", "validators", "blueprint", "scheduler", "session", "rollout"},
 	{"metrics", "restic/exec"},
 	{"webhook", "broker", "agent", "certs"},
 	{"controller", "plugin"},
