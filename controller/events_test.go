@@ -16,6 +16,8 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/rollout"
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 )
@@ -92,5 +94,40 @@ func TestARestoreTellsThatItsInitContainerCannotBeInjected(t *testing.T) {
 	_, err := r.act(t.Context(), &session.Restore{Session: rs}, session.Action{Kind: session.KindStamp})
 	if d := cmp.Diff([]string{"Init-Container Injection Failed"}, reasons(t, w)); err == nil || d != "" {
 		t.Errorf("error %v, events (-want +got):\n%s", err, d)
+	}
+}
+
+// Who waits for a sidecar that a quota or Pod Security refuses must be able to read why.
+func TestAnInjectionTellsHowItEnded(t *testing.T) {
+	refused := rollout.Action{Reason: rollout.ReasonFailed, Message: "a pod with the sidecar would be refused: exceeded quota"}
+	for name, c := range map[string]struct {
+		action   rollout.Action
+		problems []mutators.Problem
+		want     []string
+	}{
+		"with the sidecar":       {rollout.Action{OK: true, Reason: rollout.ReasonSucceeded}, nil, []string{"Sidecar Injection Succeeded"}},
+		"with a refused dry run": {refused, nil, []string{"Sidecar Injection Failed"}},
+		"with a configuration that we refuse": {
+			rollout.Action{OK: true, Reason: rollout.ReasonSucceeded},
+			[]mutators.Problem{{Configuration: "demo/shop", Reason: mutators.ProblemNoVolume, Message: "no such volume"}},
+			[]string{"Sidecar Injection Failed"},
+		},
+		"not at all while it goes on":       {rollout.Action{Reason: rollout.ReasonRollingOut}, nil, nil},
+		"not at all while others go before": {rollout.Action{Reason: rollout.ReasonOthers}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := configuration()
+			w := newWorld(t, interceptor.Funcs{}, config)
+			r := &Workloads{World: w, Kind: target.StatefulSet()}
+			for range 2 {
+				stored := read(t, w, config.Namespace, config.Name, &v1beta1.BackupConfiguration{})
+				if err := r.report(t.Context(), []v1beta1.BackupConfiguration{*stored}, c.problems, c.action); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if d := cmp.Diff(c.want, reasons(t, w)); d != "" {
+				t.Errorf("events (-want +got):\n%s", d)
+			}
+		})
 	}
 }

@@ -191,8 +191,12 @@ func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfigur
 		if err := r.note(ctx, c, &want, a.Remember); err != nil {
 			return err
 		}
-		if ok && !same {
+		switch {
+		case same:
+		case ok:
 			r.event(c, corev1.EventTypeNormal, "Sidecar Injection Succeeded", message)
+		case reason == rollout.ReasonFailed || reason != a.Reason: // refused, by the API server or by us
+			r.event(c, corev1.EventTypeWarning, "Sidecar Injection Failed", message)
 		}
 	}
 	return nil
