@@ -127,7 +127,7 @@ func holder(restores []v1beta1.RestoreSession) *v1beta1.RestoreSession {
 }
 
 // stamp asks for pods with the restore init-container by the label on the workload's template.
-func (r *RestoreSessions) stamp(ctx context.Context, rs *v1beta1.RestoreSession, _ *session.Restore) error {
+func (r *RestoreSessions) stamp(ctx context.Context, rs *v1beta1.RestoreSession) error {
 	spec, _ := rs.Spec.Shipped()
 	if err := r.ensureCA(ctx, targetNamespace(rs)); err != nil {
 		return err

@@ -27,47 +27,58 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 	if err != nil {
 		return err
 	}
-	stats := v1beta1.HostRestoreStats{
-		Hostname: hostOf(r.ID), Phase: v1beta1.HostRestoreSucceeded, Duration: r.Duration.Round(time.Millisecond).String(),
-	}
-	written := &v1beta1.RestoredHost{Hostname: stats.Hostname, Pod: id.Pod, PodUID: id.PodUID, Claims: claims, Time: metav1.NewTime(g.Now())}
-	if r.Restored != nil {
-		stats.Files, stats.Bytes = r.Restored.Files, r.Restored.Bytes
-	}
-	if r.Error != "" {
-		stats.Phase, stats.Error, written = v1beta1.HostRestoreFailed, shorten(r.Error), nil
-	}
+	at := metav1.NewTime(g.Now())
+	written := v1beta1.RestoredHost{Hostname: hostOf(r.ID), Pod: id.Pod, PodUID: id.PodUID, Claims: claims, Time: at}
 	var told *v1beta1.RestoreSession
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
-		// Of what the task's ID says nothing is believed: work is a pod's that has it.
-		i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.PodUID == id.PodUID && a.Hostname == stats.Hostname })
-		if session.RestoreFinished(rs.Status.Phase) || i < 0 {
-			return false, nil
+		write, news, err := recordRestored(rs, r, written, at)
+		told = nil
+		if news {
+			told = rs
 		}
-		a := rs.Status.Assignments[i]
-		// What the pod has written it has written, in whichever attempt; where an earlier one failed the
-		// present one goes on.
-		if a.ID != r.ID && r.Error != "" {
-			return false, nil
-		}
-		if stopped(rs.Status.Assignments, r, metav1.NewTime(g.Now())) {
-			return true, nil
-		}
-		if a.Lost != nil && slices.ContainsFunc(rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.Hostname == a.Hostname && b.Lost == nil }) {
-			// Another one restores the host now. The pod must not start meanwhile.
-			return false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
-		}
-		session.RecordRestore(&rs.Status, id.PodUID, stats, written)
-		rs.Status.Progress = progressText(rs.Status.Assignments)
-		told = rs
-		return true, nil
+		return write, err
 	})
 	if err == nil && told != nil {
-		if stats.Phase == v1beta1.HostRestoreSucceeded {
-			g.event(told, corev1.EventTypeNormal, "Host Restore Succeeded", fmt.Sprintf("pod %s restored host %s in %s", id.Pod, stats.Hostname, stats.Duration))
+		if r.Error == "" {
+			g.event(told, corev1.EventTypeNormal, "Host Restore Succeeded", fmt.Sprintf("pod %s restored host %s in %s", id.Pod, written.Hostname, r.Duration.Round(time.Millisecond)))
 		} else {
-			g.event(told, corev1.EventTypeWarning, "Host Restore Failed", stats.Hostname+": "+stats.Error)
+			g.event(told, corev1.EventTypeWarning, "Host Restore Failed", written.Hostname+": "+shorten(r.Error))
 		}
 	}
 	return ignoreGone(err)
+}
+
+// recordRestored writes what a pod says of its host into the session: write tells whether the status
+// changed, news whether the host has a result. An error means that it is to be said again later.
+func recordRestored(rs *v1beta1.RestoreSession, r protocol.Result, pod v1beta1.RestoredHost, now metav1.Time) (write, news bool, err error) {
+	list := rs.Status.Assignments
+	// Of what the task's ID says nothing is believed: work is a pod's that has it.
+	i := slices.IndexFunc(list, func(a v1beta1.Assignment) bool { return a.PodUID == pod.PodUID && a.Hostname == pod.Hostname })
+	if session.RestoreFinished(rs.Status.Phase) || i < 0 {
+		return false, false, nil
+	}
+	a := list[i]
+	// What the pod has written it has written, in whichever attempt; where an earlier one failed the
+	// present one goes on.
+	if a.ID != r.ID && r.Error != "" {
+		return false, false, nil
+	}
+	if stopped(list, r, now) {
+		return true, false, nil
+	}
+	if a.Lost != nil && slices.ContainsFunc(list, func(b v1beta1.Assignment) bool { return b.Hostname == a.Hostname && b.Lost == nil }) {
+		// Another one restores the host now. The pod must not start meanwhile.
+		return false, false, fmt.Errorf("host %q is being restored by another agent", a.Hostname)
+	}
+	stats := v1beta1.HostRestoreStats{Hostname: pod.Hostname, Phase: v1beta1.HostRestoreSucceeded, Duration: r.Duration.Round(time.Millisecond).String()}
+	if r.Restored != nil {
+		stats.Files, stats.Bytes = r.Restored.Files, r.Restored.Bytes
+	}
+	written := &pod
+	if r.Error != "" {
+		stats.Phase, stats.Error, written = v1beta1.HostRestoreFailed, shorten(r.Error), nil
+	}
+	session.RecordRestore(&rs.Status, pod.PodUID, stats, written)
+	rs.Status.Progress = progressText(rs.Status.Assignments)
+	return true, true, nil
 }

@@ -56,16 +56,51 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 }
 
 func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session.Action) (ctrl.Result, error) {
-	rs := o.Session.DeepCopy()
-	before := rs.Status.DeepCopy()
-	now := metav1.NewTime(r.Now())
-	after := a.After
 	if a.Kind == session.KindNone {
 		return ctrl.Result{}, r.afterwards(ctx, o)
 	}
+	rs := o.Session.DeepCopy()
+	before := rs.Status.DeepCopy()
+	recordRestore(rs, o, a, metav1.NewTime(r.Now()))
+	if err := r.do(ctx, rs, a); err != nil {
+		return ctrl.Result{}, err
+	}
+	if !equalStatus(before, &rs.Status) {
+		if err := r.Status().Update(ctx, rs); err != nil {
+			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
+		}
+		r.tell(rs, a)
+		if session.RestoreFinished(rs.Status.Phase) {
+			r.Ended()
+		}
+	}
+	return ctrl.Result{RequeueAfter: a.After}, nil
+}
+
+// do does what an action changes beside the status, before that is written: it is done again where the
+// write fails.
+func (r *RestoreSessions) do(ctx context.Context, rs *v1beta1.RestoreSession, a session.Action) error {
+	switch a.Kind {
+	case session.KindClose:
+		return r.closeNamespace(ctx, targetNamespace(rs))
+	case session.KindStamp:
+		err := r.stamp(ctx, rs)
+		if err != nil {
+			r.event(rs, corev1.EventTypeWarning, "Init-Container Injection Failed", err.Error())
+		}
+		return err
+	case session.KindDeletePods:
+		return r.deletePods(ctx, rs, a.Pods)
+	default:
+		return nil
+	}
+}
+
+// recordRestore writes an action into the status.
+func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Action, now metav1.Time) {
 	start(rs, o)
 	switch a.Kind {
-	case session.KindWait:
+	case session.KindWait, session.KindDeletePods:
 		rs.Status.Reason = a.Message
 	case session.KindPin:
 		rs.Status.Reason = a.Message
@@ -82,22 +117,9 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		rs.Status.Reason = a.Message
 		// The hash is in the status before any pod can carry it: hooks and broker know it then.
 		rs.Status.Hash = mutators.HashRestore(string(rs.UID))
-		if err := r.closeNamespace(ctx, targetNamespace(rs)); err != nil {
-			return ctrl.Result{}, err
-		}
 	case session.KindStamp:
-		if err := r.stamp(ctx, rs, o); err != nil {
-			r.event(rs, corev1.EventTypeWarning, "Init-Container Injection Failed", err.Error())
-			return ctrl.Result{}, err
-		}
 		rs.Status.Phase, rs.Status.Reason = v1beta1.RestoreRunning, a.Message
 		api.SetCondition(&rs.Status.Conditions, condition(api.StashInitContainerInjected, true, "InitContainerInjectionSucceeded", "pods of the target are created with the restore init-container", rs.Generation), now)
-		r.event(rs, corev1.EventTypeNormal, "Init-Container Injection Succeeded", "pods of the target are created with the restore init-container")
-	case session.KindDeletePods:
-		rs.Status.Reason = a.Message
-		if err := r.deletePods(ctx, rs, a.Pods); err != nil {
-			return ctrl.Result{}, err
-		}
 	case session.KindAssign:
 		rs.Status.Reason = ""
 		assignRestore(rs, a.Assignments)
@@ -107,16 +129,6 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		finishRestoreSession(rs, now)
 	case session.KindNone, session.KindSkip, session.KindRelease, session.KindScheduleRetry, session.KindRetry:
 	}
-	if !equalStatus(before, &rs.Status) {
-		if err := r.Status().Update(ctx, rs); err != nil {
-			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
-		}
-		r.tell(rs, a)
-		if session.RestoreFinished(rs.Status.Phase) {
-			r.Ended()
-		}
-	}
-	return ctrl.Result{RequeueAfter: after}, nil
 }
 
 // assignRestore gives work to pods; what they lost before is forgotten.
@@ -210,9 +222,11 @@ func (r *RestoreSessions) tell(rs *v1beta1.RestoreSession, a session.Action) {
 		r.event(rs, corev1.EventTypeWarning, "Host Restore Disrupted", a.Host+": "+a.Message)
 	case session.KindFailHost:
 		r.event(rs, corev1.EventTypeWarning, "Host Restore Failed", a.Host+": "+a.Message)
+	case session.KindStamp:
+		r.event(rs, corev1.EventTypeNormal, "Init-Container Injection Succeeded", "pods of the target are created with the restore init-container")
 	case session.KindAlready:
 		r.event(rs, corev1.EventTypeNormal, "Host Restore Succeeded", a.Message)
 	case session.KindNone, session.KindWait, session.KindSkip, session.KindRelease, session.KindScheduleRetry,
-		session.KindRetry, session.KindPin, session.KindClose, session.KindStamp, session.KindDeletePods:
+		session.KindRetry, session.KindPin, session.KindClose, session.KindDeletePods:
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -11,28 +12,41 @@ import (
 )
 
 func TestAnAgentThatIsStoppedFailsNobody(t *testing.T) {
-	now := metav1.NewTime(time.Unix(1000, 0))
+	now, before := metav1.NewTime(time.Unix(1000, 0)), metav1.NewTime(time.Unix(900, 0))
 	canceled := protocol.Result{ID: "a", Error: "the agent's container is being stopped", Reason: protocol.ReasonCanceled}
+	half := canceled
+	half.Backups = []protocol.PathBackup{{Path: "/data"}}
+	type assignment = v1beta1.Assignment
 	for name, c := range map[string]struct {
-		assignment v1beta1.Assignment
-		result     protocol.Result
-		want       bool
+		before assignment
+		result protocol.Result
+		after  assignment
+		want   bool
 	}{
-		"its container is stopped":       {v1beta1.Assignment{ID: "a"}, canceled, true},
-		"the operator cancelled it":      {v1beta1.Assignment{ID: "a", Cancelled: true}, canceled, false},
-		"its pod's end was seen before":  {v1beta1.Assignment{ID: "a", Lost: &now}, canceled, true},
-		"it is another's work":           {v1beta1.Assignment{ID: "b"}, canceled, false},
-		"restic failed":                  {v1beta1.Assignment{ID: "a"}, protocol.Result{ID: "a", Error: "no", Reason: protocol.ReasonOther}, false},
-		"it succeeded before it stopped": {v1beta1.Assignment{ID: "a"}, protocol.Result{ID: "a"}, false},
+		"its container is stopped":              {assignment{ID: "a"}, canceled, assignment{ID: "a", Lost: &now, Searched: true}, true},
+		"it has taken snapshots of some paths":  {assignment{ID: "a"}, half, assignment{ID: "a", Lost: &now}, true},
+		"its pod's end was seen before":         {assignment{ID: "a", Lost: &before}, canceled, assignment{ID: "a", Lost: &before, Searched: true}, true},
+		"it was looked for before":              {assignment{ID: "a", Lost: &before, Searched: true}, half, assignment{ID: "a", Lost: &before, Searched: true}, true},
+		"it has snapshots that are looked for":  {assignment{ID: "a", Lost: &before}, half, assignment{ID: "a", Lost: &before}, true},
+		"the operator cancelled it":             {assignment{ID: "a", Cancelled: true}, canceled, assignment{ID: "a", Cancelled: true}, false},
+		"the operator cancelled and gave it up": {assignment{ID: "a", Cancelled: true, Lost: &before}, canceled, assignment{ID: "a", Cancelled: true, Lost: &before}, false},
+		"it is another's work":                  {assignment{ID: "b"}, canceled, assignment{ID: "b"}, false},
+		"restic failed":                         {assignment{ID: "a"}, protocol.Result{ID: "a", Error: "no", Reason: protocol.ReasonOther}, assignment{ID: "a"}, false},
+		"its time was over":                     {assignment{ID: "a"}, protocol.Result{ID: "a", Error: "no", Reason: protocol.ReasonDeadline}, assignment{ID: "a"}, false},
+		"it succeeded before it stopped":        {assignment{ID: "a"}, protocol.Result{ID: "a"}, assignment{ID: "a"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list := []v1beta1.Assignment{c.assignment}
+			other := assignment{ID: "z", Hostname: "host-9"}
+			list := []assignment{other, c.before}
 			if got := stopped(list, c.result, now); got != c.want {
 				t.Errorf("got %v", got)
 			}
-			if c.want && (list[0].Lost == nil || !list[0].Searched) {
-				t.Errorf("the assignment is %+v", list[0])
+			if d := cmp.Diff([]assignment{other, c.after}, list); d != "" {
+				t.Error(d)
 			}
 		})
+	}
+	if stopped(nil, canceled, now) {
+		t.Error("there is nothing to stop")
 	}
 }

@@ -198,6 +198,9 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 			return Wait(message+fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod), 5*time.Second), true
 		}
 	}
+	if why := o.waitsFor(now); why != "" {
+		return Wait(message+"; "+why, 2*time.Second), true
+	}
 	return Wait(message, 5*time.Second), true
 }
 

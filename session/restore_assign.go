@@ -14,36 +14,54 @@ import (
 // assignRestore gives each waiting init-container its host, but never while another living pod
 // mounts the same volumes, and never for a volume that was restored before.
 func assignRestore(o *Restore, now time.Time) (Action, bool) {
-	var wait string
 	for _, h := range o.Hosts {
 		if o.already(h) {
 			return Action{Kind: KindAlready, Host: h.Name, Message: fmt.Sprintf("the volumes of host %q were restored before, by another that shares them", h.Name)}, true
 		}
-		if s := o.stat(h.Name); s != nil && s.Phase == v1beta1.HostRestoreFailed || !o.pinned(h.Name) {
-			continue // the session fails when the others are done, or its snapshots are being chosen
+		for _, p := range o.unserved(h) {
+			if a, wait := o.give(h.Name, p, now); wait == "" {
+				return a, true
+			}
 		}
-		for _, p := range h.Pods {
-			// One whose volumes are restored is let pass by the broker.
-			if p.Dead || !p.Agent || o.assigned(p.UID) || o.restoredTo(p) {
-				continue
-			}
-			if p.Shared != "" {
-				wait = fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared)
-				continue
-			}
-			if o.writing(p) {
-				continue
-			}
-			if before := o.before(p.UID); o.Limits.Exhausted(before) {
-				return FailHost(h.Name, killed(before, p, api.ContainerRestore, "restore", "a new RestoreSession (the spec of this one cannot be changed)")), true
-			}
-			return Action{Kind: KindAssign, Assignments: []v1beta1.Assignment{o.assignmentFor(h.Name, p, now)}}, true
-		}
-	}
-	if wait != "" {
-		return Wait(wait, 2*time.Second), true
 	}
 	return Action{}, false
+}
+
+// waitsFor says why a waiting init-container gets no work; empty: none waits.
+func (o *Restore) waitsFor(now time.Time) string {
+	for _, h := range o.Hosts {
+		for _, p := range o.unserved(h) {
+			if _, wait := o.give(h.Name, p, now); wait != "" {
+				return wait
+			}
+		}
+	}
+	return ""
+}
+
+// unserved are the pods of a host whose init-containers wait for work.
+func (o *Restore) unserved(h Host) []Pod {
+	if s := o.stat(h.Name); s != nil && s.Phase == v1beta1.HostRestoreFailed || !o.pinned(h.Name) {
+		return nil // the session fails when the others are done, or its snapshots are being chosen
+	}
+	// One whose volumes are restored is let pass by the broker.
+	return slices.DeleteFunc(slices.Clone(h.Pods), func(p Pod) bool {
+		return p.Dead || !p.Agent || o.assigned(p.UID) || o.restoredTo(p)
+	})
+}
+
+// give is what a waiting init-container gets: its work, a refusal, or a reason to wait.
+func (o *Restore) give(host string, p Pod, now time.Time) (a Action, wait string) {
+	if before := o.before(p.UID); o.Limits.Exhausted(before) {
+		return FailHost(host, killed(before, p, api.ContainerRestore, "restore", "a new RestoreSession (the spec of this one cannot be changed)")), ""
+	}
+	if p.Shared != "" {
+		return a, fmt.Sprintf("pod %q waits: pod %q still mounts its volumes", p.Name, p.Shared)
+	}
+	if q := o.writing(p); q != "" {
+		return a, fmt.Sprintf("pod %q waits: pod %q restores its volumes, or may start on them when it comes back", p.Name, q)
+	}
+	return Action{Kind: KindAssign, Assignments: []v1beta1.Assignment{o.assignmentFor(host, p, now)}}, ""
 }
 
 // already tells whether a host has nothing left to be restored, and nobody said so: its volumes are
@@ -74,19 +92,19 @@ func (o *Restore) before(podUID string) v1beta1.Assignment {
 	return v1beta1.Assignment{}
 }
 
-// writing tells whether another pod is restoring a volume that p mounts too.
-func (o *Restore) writing(p Pod) bool {
+// writing names another pod that has begun to restore a volume that p mounts too. One that was lost may
+// have been done: as long as it lives it may start on its data.
+func (o *Restore) writing(p Pod) string {
 	for _, a := range o.Session.Status.Assignments {
-		if a.Lost != nil || a.PodUID == p.UID {
+		q, known := o.Pods[a.PodUID]
+		if a.PodUID == p.UID || a.Lost != nil && (!known || q.Dead) {
 			continue
 		}
-		for _, c := range o.Pods[a.PodUID].Claims {
-			if slices.Contains(p.Claims, c) {
-				return true
-			}
+		if slices.ContainsFunc(q.Claims, func(c string) bool { return slices.Contains(p.Claims, c) }) {
+			return a.Pod
 		}
 	}
-	return false
+	return ""
 }
 
 func (o *Restore) attempt(host string) int32 {
