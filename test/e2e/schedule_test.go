@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,9 +12,6 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
-
-// every is the time between two ticks of the test's schedule.
-const every = 15 * time.Second
 
 // slots returns the times of the schedule that sessions were made for: their names end in them.
 func (s *site) slots(ctx context.Context) ([]time.Time, error) {
@@ -32,45 +31,32 @@ func (s *site) slots(ctx context.Context) ([]time.Time, error) {
 	return at, nil
 }
 
-// oneCatchUp lets at least two ticks pass while nobody is there.
+// oneCatchUp lets two ticks pass while nobody is there. The third is most of an hour away, so that
+// whatever session there is was made for one that was missed.
 func oneCatchUp(s *site) {
-	s.byHand(vars{"Schedule": "@every " + every.String(), "History": 50})
-	s.scheduled("conf", time.Now())
-	var gone, back time.Time
+	s.byHand()
+	first := time.Now().Add(90 * time.Second).Truncate(time.Minute) // in half a minute or more
+	second := first.Add(time.Minute)
+	s.kubectl("patch", "backupconfiguration", "conf", "--type=merge", fmt.Sprintf(`--patch={"spec":{"schedule":"%d,%d %d,%d * * *"}}`,
+		first.UTC().Minute(), second.UTC().Minute(), first.UTC().Hour(), second.UTC().Hour()))
+	var gone time.Time
 	s.withoutOperator(func() {
 		gone = time.Now()
-		s.eventually(long, "two ticks and a half are missed", func(context.Context) error {
-			if left := time.Until(gone.Add(every * 5 / 2)); left > 0 {
+		s.eventually(long+time.Minute, "two ticks are missed", func(context.Context) error {
+			if left := time.Until(second); left > 0 {
 				return notYet("%s are left", left)
 			}
 			return nil
 		})
-		back = time.Now()
 	})
-	s.scheduled("conf", time.Now().Add(every))
-	s.kubectl("patch", "backupconfiguration", "conf", "--type=merge", `--patch={"spec":{"paused":true}}`)
+	s.scheduled("conf", gone)
 	at, err := s.slots(s.Context())
 	if err != nil {
 		s.Fatal(err)
 	}
-	caught := 0
-	seen := map[time.Time]int{}
-	for _, slot := range at {
-		if seen[slot]++; seen[slot] > 1 {
-			s.Errorf("slot %s was run twice", slot)
-		}
-		// The leader of before may have stopped a little before it was gone.
-		if slot.After(gone) && slot.Before(back) {
-			caught++
-			if slot.Before(back.Add(-every)) {
-				s.Errorf("slot %s was caught up, and a later one was missed", slot)
-			}
-		}
-	}
-	if caught > 1 {
-		s.Errorf("%d missed ticks were caught up: %v", caught, at)
-	}
-	if len(at) < 3 {
-		s.Errorf("%d sessions in all: %v", len(at), at)
+	// The first is there where it came before the operator was gone, which a slow machine may need.
+	at = slices.DeleteFunc(at, func(slot time.Time) bool { return slot.Equal(first) && first.Before(gone) })
+	if len(at) != 1 || !at[0].Equal(second) {
+		s.Errorf("sessions were made for %v, and of those missed only the last, %s, is to be caught up", at, second)
 	}
 }
