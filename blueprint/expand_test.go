@@ -24,10 +24,10 @@ var update = flag.Bool("update", false, "rewrite the wanted results in testdata"
 
 // facts are what an expansion knows beside workload and blueprints.
 type facts struct {
-	OperatorNamespace string `json:"operatorNamespace"`
-	NamespaceLabels map[string]string `json:"namespaceLabels"`
-	Holder          string            `json:"holder"`
-	UID             string            `json:"uid"`
+	OperatorNamespace string            `json:"operatorNamespace"`
+	NamespaceLabels   map[string]string `json:"namespaceLabels"`
+	Holder            string            `json:"holder"`
+	UID               string            `json:"uid"`
 }
 
 // TestExpand runs the cases in testdata. Each holds workload.yaml, blueprints.yaml and perhaps

@@ -22,15 +22,18 @@ func TestRetentionSaysWhatItDid(t *testing.T) {
 		want    string
 	}{
 		"what was removed": {
-			protocol.Maintained{Removed: 3, Protected: []string{"a"}}, 3,
+			protocol.Maintained{Removed: 3, Protected: []string{"a"}},
+			3,
 			"3 snapshots were removed, 1 kept against the policy",
 		},
 		"what would be removed": {
-			protocol.Maintained{WouldRemove: new(3), Protected: []string{"a"}}, 0,
+			protocol.Maintained{WouldRemove: new(3), Protected: []string{"a"}},
+			0,
 			"dry run: 3 snapshots would be removed, 1 kept against the policy; nothing was removed",
 		},
 		"that a dry run found nothing": {
-			protocol.Maintained{WouldRemove: new(0)}, 0,
+			protocol.Maintained{WouldRemove: new(0)},
+			0,
 			"dry run: 0 snapshots would be removed, 0 kept against the policy; nothing was removed",
 		},
 	} {

@@ -36,8 +36,16 @@ func TestTasks(t *testing.T) {
 	}
 	missing := map[string]bool{}
 	for _, task := range []any{
-		protocol.Task{}, protocol.Cache{}, protocol.IONice{}, protocol.Backup{}, protocol.Restore{}, protocol.RestoreSnapshot{},
-		protocol.Maintain{}, protocol.Forget{}, protocol.Group{}, protocol.Query{},
+		protocol.Task{},
+		protocol.Cache{},
+		protocol.IONice{},
+		protocol.Backup{},
+		protocol.Restore{},
+		protocol.RestoreSnapshot{},
+		protocol.Maintain{},
+		protocol.Forget{},
+		protocol.Group{},
+		protocol.Query{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(task)) {
 			missing[reflect.TypeOf(task).Name()+"."+f.Name] = true

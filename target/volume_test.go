@@ -66,8 +66,10 @@ func TestPlacesAreToldApartByTheirParts(t *testing.T) {
 		{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 	}
 	places := target.Places(pod, []corev1.VolumeMount{
-		{Name: "data", MountPath: "/data/", SubPath: "shop/"}, {Name: "tmp", MountPath: "/data/tmp"},
-		{Name: "data", MountPath: "/own", SubPathExpr: "$(POD_NAME)"}, {Name: "gone", MountPath: "/gone"},
+		{Name: "data", MountPath: "/data/", SubPath: "shop/"},
+		{Name: "tmp", MountPath: "/data/tmp"},
+		{Name: "data", MountPath: "/own", SubPathExpr: "$(POD_NAME)"},
+		{Name: "gone", MountPath: "/gone"},
 	})
 	claim := target.Lasting{Claim: "c"}
 	want := []target.Place{{Path: "/data", Volume: claim, Part: "shop"}, {Path: "/data/tmp"}, {Path: "/own", Volume: claim, Part: "u1:$(POD_NAME)"}}
