@@ -78,7 +78,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	r.later(t.Replicas != nil, at.Child("replicas"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.later(t.SnapshotClassName != "", at.Child("snapshotClassName"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.alias(t.Alias, at.Child("alias"))
-	kind, ok := r.ref(t.Ref, c.Namespace, f, at.Child("ref"))
+	kind, ok := r.ref(t.Ref, c.Namespace, spec.Task.Name != "", f, at.Child("ref"))
 	r.patterns(t.Exclude, at.Child("exclude"))
 	if err := restic.AllowedBackupArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))

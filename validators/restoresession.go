@@ -50,7 +50,7 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	r.later(t.Replicas != nil, at.Child("replicas"), "a restore into new claims, and this field of it, is")
 	r.later(len(t.VolumeClaimTemplates) > 0, at.Child("volumeClaimTemplates"), "a restore into new claims is")
 	r.alias(t.Alias, at.Child("alias"))
-	kind, ok := r.ref(t.Ref, rs.Namespace, f, at.Child("ref"))
+	kind, ok := r.ref(t.Ref, rs.Namespace, spec.Task.Name != "", f, at.Child("ref"))
 	if err := restic.AllowedRestoreArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))
 	}

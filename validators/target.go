@@ -21,8 +21,8 @@ func itoa(n int32) string { return strconv.Itoa(int(n)) }
 
 // ref checks what a target names, by default in the namespace own. It returns the kind, and false if
 // there is none to go on with. The target may be in another namespace: AccessNeeded asks for the
-// right to change it there.
-func (r *Result) ref(ref v1beta1.TargetRef, own string, f *Facts, at *field.Path) (target.Kind, bool) {
+// right to change it there. A Task works in pods of its own, so that it may lie anywhere.
+func (r *Result) ref(ref v1beta1.TargetRef, own string, byTask bool, f *Facts, at *field.Path) (target.Kind, bool) {
 	if ref == (v1beta1.TargetRef{}) {
 		r.add(field.Forbidden(at, "a target that names no workload is not supported yet: write apiVersion, kind and name, for example apps/v1, Deployment, web"))
 		return target.Kind{}, false
@@ -45,7 +45,7 @@ func (r *Result) ref(ref v1beta1.TargetRef, own string, f *Facts, at *field.Path
 		r.add(field.Forbidden(at.Child("kind"), err.Error()))
 	case err != nil:
 		r.add(field.Invalid(at.Child("kind"), ref.Kind, err.Error()))
-	case kind.Model == target.ModelSidecar:
+	case kind.Model == target.ModelSidecar && !byTask:
 		if why := target.Excluded(target.Namespace(ref, own), f.OperatorNamespace); why != "" {
 			r.add(field.Forbidden(at, why))
 		}
