@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,9 @@ const maxLines = 400
 var (
 	generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 	// errorText finds decisions by the text of an error.
-	errorText = regexp.MustCompile(`(?m)^.*strings\.\w+\([\w.]*\.Error\(\), .*$`)
+	errorText = regexp.MustCompile(`(?m)^.*(strings\.\w+\([\w.]*\.Error\(\), |\.Error\(\) [!=]= |[!=]= [\w.]+\.Error\(\)).*$`)
+	// nameless are names of folders that say nothing of what is in them.
+	nameless = []string{"utils", "util", "common", "helpers", "types", "pkg", "vendor"}
 )
 
 func TestFiles(t *testing.T) {
@@ -26,6 +29,9 @@ func TestFiles(t *testing.T) {
 			return err
 		case entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == "bin" || strings.HasPrefix(entry.Name(), ".") && path != "."):
 			return fs.SkipDir
+		case entry.IsDir() && slices.Contains(nameless, entry.Name()):
+			t.Errorf("folder %s: name it by what it decides or does; nothing is vendored", path)
+			return nil
 		case entry.IsDir() || filepath.Ext(path) != ".go":
 			return nil
 		}
@@ -46,5 +52,33 @@ func TestFiles(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestFilesThatDecideByTextsOfErrorsAreFound(t *testing.T) {
+	for line, want := range map[string]bool{
+		`if strings.Contains(err.Error(), "no such") {`:        true,
+		`return strings.HasPrefix(result.err.Error(), prefix)`: true,
+		`if err.Error() == "EOF" {`:                            true,
+		`case "EOF" != err.Error():`:                           true,
+		`result.Error = err.Error()`:                           false,
+		`return shorten(err.Error()), nil`:                     false,
+		`if errors.Is(err, io.EOF) {`:                          false,
+	} {
+		if got := errorText.MatchString(line); got != want {
+			t.Errorf("%s: found is %t", line, got)
+		}
+	}
+}
+
+func TestFilesOfModulesReplaceNothing(t *testing.T) {
+	for _, name := range []string{"../../go.mod", "../../tools/go.mod"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if regexp.MustCompile(`(?m)^\s*replace\b`).Match(text) {
+			t.Errorf("%s replaces a module: who depends on ours would get another one", name)
+		}
 	}
 }
