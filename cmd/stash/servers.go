@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -17,6 +19,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/certs"
+	"github.com/seed-731df569/stash/webhook"
 )
 
 // everywhere runs a function on every replica, leader or not.
@@ -127,6 +130,7 @@ func (a *assembly) addProbes(context.Context) error {
 		"broker": func(r *http.Request) error {
 			return a.answers(r.Context(), a.options.brokerAddress, a.options.brokerService)
 		},
+		"registered": registered(a.direct),
 	}
 	for name, check := range checks {
 		if err := a.mgr.AddReadyzCheck(name, check); err != nil {
@@ -134,6 +138,25 @@ func (a *assembly) addProbes(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// registered tells, until it was so once, whether the leader has made the webhook configurations:
+// before, the API server refuses all of our kinds, and whoever waits for us would write them too early.
+func registered(c client.Reader) func(*http.Request) error {
+	var once atomic.Bool
+	return func(r *http.Request) error {
+		if once.Load() {
+			return nil
+		}
+		limit, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+		if err := c.Get(limit, client.ObjectKey{Name: webhook.ConfigurationName}, configuration); err != nil {
+			return fmt.Errorf("webhooks are not registered: %w", err)
+		}
+		once.Store(true)
+		return nil
+	}
 }
 
 // answers makes a TLS connection to one of our own addresses, as the API server and agents do.

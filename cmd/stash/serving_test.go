@@ -34,6 +34,7 @@ import (
 	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/controller"
 	"github.com/seed-731df569/stash/test/manifest"
+	"github.com/seed-731df569/stash/webhook"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden")
@@ -200,7 +201,8 @@ func serve(t *testing.T) *served {
 	log := slog.New(slog.DiscardHandler)
 	a := &assembly{
 		options: o, log: log, mgr: mgr, source: source, broker: &broker.Server{}, drained: make(chan struct{}),
-		world: &controller.World{Client: mgr.GetClient(), Options: controller.Options{Log: log}},
+		direct: fake.NewClientBuilder().WithScheme(scheme).Build(),
+		world:  &controller.World{Client: mgr.GetClient(), Options: controller.Options{Log: log}},
 	}
 	for _, add := range []func(context.Context) error{a.addMetrics, a.addProbes} {
 		if err := add(t.Context()); err != nil {
@@ -278,17 +280,32 @@ func TestAReplicaIsReadyWhenItKnowsAndAnswers(t *testing.T) {
 		begin(func() error { return serveTLS(running, address, s.source, http.NotFoundHandler()) })
 	}
 
-	s.failing(t, "broker", "caches", "webhook")
+	s.failing(t, "broker", "caches", "registered", "webhook")
 	close(s.api.open)
-	s.failing(t, "broker", "webhook")
+	s.failing(t, "broker", "registered", "webhook")
 	answer(s.options.webhookAddress)
-	s.failing(t, "broker")
+	s.failing(t, "broker", "registered")
 	answer(s.options.brokerAddress)
+	s.failing(t, "registered")
+	configuration := webhook.Validating(webhook.Installation{Namespace: "stash"})
+	if err := s.direct.Create(t.Context(), configuration); err != nil {
+		t.Fatal(err)
+	}
+	s.failing(t)
+	// Somebody who deletes it later must not take the webhooks' endpoints away, too.
+	if err := s.direct.Delete(t.Context(), configuration); err != nil {
+		t.Fatal(err)
+	}
 	s.failing(t)
 	if code, _ := get(t, s.options.probeAddress, "/healthz"); code != http.StatusOK {
 		t.Errorf("the process is not alive: %d", code)
 	}
 
+	select {
+	case <-s.mgr.Elected():
+	case <-time.After(patience):
+		t.Fatal("it does not lead")
+	}
 	goldenMetrics(t, s.options.metricsAddress)
 
 	close(s.drained)

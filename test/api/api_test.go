@@ -17,6 +17,9 @@ func TestAPI(t *testing.T) {
 	t.Run("kubectl explain", func(t *testing.T) { testExplain(t, s) })
 	t.Run("deploy applies without drift", func(t *testing.T) { testDeploy(t, s) })
 	t.Run("rights", func(t *testing.T) { testRights(t, s) })
+	t.Run("who gets tokens of agents", func(t *testing.T) { testTokens(t, s) })
+	t.Run("what the broker believes", func(t *testing.T) { testIdentity(t, s) })
+	t.Run("our kinds without our webhooks", func(t *testing.T) { testUnguarded(t, s) })
 	// From here on, requests are answered by our webhooks.
 	t.Run("what admission asks of people", func(t *testing.T) { testAdmission(t, s) })
 }

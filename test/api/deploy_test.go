@@ -15,6 +15,7 @@ import (
 )
 
 func testDeploy(t *testing.T, s *apiserver.Server) {
+	s.Install(t)
 	if diff, err := s.TryKubectl(t, "", "diff", "--kustomize", filepath.Join(apiserver.Root, "deploy")); err != nil {
 		t.Errorf("what was applied is not what is stored (%v):\n%s", err, diff)
 	}

@@ -51,7 +51,9 @@ func Start(t *testing.T, name string, net int) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{cluster: c, MachineIP: c.MachineIP()}
-	s.Kubectl(t, "", "apply", "--kustomize", filepath.Join(Root, "deploy"))
+	s.Install(t)
+	// No operator registers its webhooks here, and without them our kinds are read-only.
+	s.Kubectl(t, "", "delete", "validatingadmissionpolicybinding", "webhooks-must-exist.stash.appscode.com")
 	s.Kubectl(t, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
@@ -66,6 +68,17 @@ func Start(t *testing.T, name string, net int) *Server {
 	}
 	s.Client = client.WithFieldValidation(plain, "Strict")
 	return s
+}
+
+// Install applies deploy/ as a user does.
+func (s *Server) Install(t *testing.T) {
+	t.Helper()
+	s.Kubectl(t, "", "apply", "--kustomize", filepath.Join(Root, "deploy"))
+}
+
+// TokenKey is the file of the key that signs tokens of ServiceAccounts.
+func (s *Server) TokenKey() string {
+	return filepath.Join(filepath.Dir(s.cluster.Kubeconfig()), "pki", "service-accounts.key")
 }
 
 // Root is the module's root folder, seen from a package in test/.

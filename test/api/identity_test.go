@@ -1,0 +1,9 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/seed-731df569/stash/test/apiserver"
+)
+
+func testIdentity(t *testing.T, s *apiserver.Server) {}
