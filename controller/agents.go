@@ -52,28 +52,32 @@ func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(
 		}
 		key := client.ObjectKeyFromObject(&list.Items[i])
 		for _, a := range list.Items[i].Status.Targets[0].Assignments {
-			switch {
-			case a.PodUID != id.PodUID:
-			case a.Cancelled && has(a.ID):
-				out.Cancel = append(out.Cancel, a.ID)
-			case a.Cancelled, has(a.ID):
-			case a.Lost != nil:
-				if err := g.back(ctx, id, a); err != nil {
-					g.Log.Warn("a lost agent that is back could not be noted yet", "session", key.String(), "err", err)
-				}
-			case g.Limits.Exhausted(a):
-				if err := g.exhausted(ctx, id, a.ID); err != nil {
-					g.Log.Warn("a backup could not be taken from its agent yet", "session", key.String(), "err", err)
-				}
-			default:
-				// What keeps one session from its work must not keep others.
-				if err := g.addBackup(ctx, id, key, a.ID, &out); err != nil {
-					g.Log.Warn("a backup could not be given to its agent yet", "session", key.String(), "err", err)
-				}
+			if a.PodUID != id.PodUID {
+				continue
+			}
+			// What keeps one session from its work must not keep others.
+			if err := g.backupOrder(ctx, id, key, a, has(a.ID), &out); err != nil {
+				g.Log.Warn("a backup could not be dealt with yet", "session", key.String(), "err", err)
 			}
 		}
 	}
 	return out, nil
+}
+
+// backupOrder adds what the agent of an assignment is to do, or notes what it shows about itself.
+func (g *Agents) backupOrder(ctx context.Context, id broker.Identity, key client.ObjectKey, a v1beta1.Assignment, has bool, out *broker.Orders) error {
+	switch {
+	case a.Cancelled && has:
+		out.Cancel = append(out.Cancel, a.ID)
+		return nil
+	case a.Cancelled, has:
+		return nil
+	case a.Lost != nil:
+		return g.back(ctx, id, a)
+	case g.Limits.Exhausted(a):
+		return g.exhausted(ctx, id, a.ID)
+	}
+	return g.addBackup(ctx, id, key, a.ID, out)
 }
 
 // addBackup adds the task of an assignment, or fails its host where a person must mend something.
@@ -182,14 +186,17 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 		}
 		return broker.Orders{Wait: "waiting for its turn: " + rs.Status.Reason}, nil
 	}
-	a := rs.Status.Assignments[i]
-	if a.Cancelled {
+	return g.restoreOrder(ctx, id, rs, rs.Status.Assignments[i], has(rs.Status.Assignments[i].ID))
+}
+
+// restoreOrder tells the init-container that has an assignment what to do.
+func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1beta1.RestoreSession, a v1beta1.Assignment, has bool) (broker.Orders, error) {
+	switch {
+	case a.Cancelled:
 		return broker.Orders{Cancel: []string{a.ID}}, nil
-	}
-	if has(a.ID) {
+	case has:
 		return broker.Orders{}, nil
-	}
-	if g.Limits.Exhausted(a) {
+	case g.Limits.Exhausted(a):
 		return broker.Orders{Wait: "the container ended too often in the middle of the restore"}, g.exhausted(ctx, id, a.ID)
 	}
 	mine := slices.DeleteFunc(slices.Clone(rs.Status.Pinned), func(p v1beta1.PinnedSnapshot) bool { return p.Hostname != a.Hostname })

@@ -263,3 +263,25 @@ func TestAHostThatIsRestoredStartsThoughOthersFailed(t *testing.T) {
 		t.Errorf("a pod on another: %+v, %v", o, err)
 	}
 }
+
+// A webhook that was down lets pass what the session then refuses, before anything is touched.
+func TestARestoreIsHeldToItsTargetUntilItBegins(t *testing.T) {
+	for name, c := range map[string]struct {
+		pinned bool
+		want   string
+	}{"before it begins": {false, "emptyDir"}, "when it has begun": {true, ""}} {
+		t.Run(name, func(t *testing.T) {
+			rs, sts, _ := pinning(2)
+			rs.Status.Conditions = []api.Condition{{Type: api.SnapshotsPinned, Status: map[bool]metav1.ConditionStatus{true: metav1.ConditionTrue, false: metav1.ConditionUnknown}[c.pinned]}}
+			rs.Spec.Target.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}, {Name: "cache", MountPath: "/cache"}}
+			sts.Spec.Template.Spec.Volumes = []corev1.Volume{
+				{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+				{Name: "cache", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			}
+			o, err := (&RestoreSessions{World: newWorld(t, interceptor.Funcs{}, rs, sts, repository())}).observe(t.Context(), rs)
+			if err != nil || (o.Invalid == "") != (c.want == "") || !strings.Contains(o.Invalid, c.want) {
+				t.Errorf("invalid: %q, %v", o.Invalid, err)
+			}
+		})
+	}
+}

@@ -24,7 +24,15 @@ func (r *RestoreSessions) observe(ctx context.Context, rs *v1beta1.RestoreSessio
 	if session.RestoreFinished(rs.Status.Phase) {
 		return o, nil
 	}
-	if res := validators.RestoreSession(rs, nil, validators.Facts{}); len(res.Errors) > 0 {
+	facts := validators.Facts{}
+	// Of the target only until it is touched: what changes then does not undo what was begun.
+	if rs.Spec.Target != nil && !api.IsTrue(rs.Status.Conditions, api.SnapshotsPinned) {
+		var err error
+		if facts.Target, err = r.known(ctx, rs.Spec.Target.Ref, rs.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	if res := validators.RestoreSession(rs, nil, facts); len(res.Errors) > 0 {
 		o.Invalid = res.Errors.ToAggregate().Error()
 		return o, nil
 	}

@@ -73,6 +73,7 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 		pathsAt = rulesAt
 	}
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: paths, at: pathsAt, draft: draft}, at, f)
+	r.sharing(t, mounts, f, at, pathsAt)
 	if len(t.VolumeMounts) == 0 {
 		mounts = nil
 	}
