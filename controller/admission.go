@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +41,7 @@ type kept struct {
 	plan   mutators.Plan
 	epoch  int64
 	native bool
+	made   time.Time
 }
 
 var (
@@ -74,13 +76,14 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	k, ok := a.plans[uid]
 	forgotten := a.forgotten.Load()
 	a.mu.RUnlock()
-	if ok && k.epoch == epoch && k.native == native {
+	if ok && k.epoch == epoch && k.native == native && !a.outdated(k) {
 		return k.plan, nil
 	}
 	obj, kind, err := a.Workload(ctx, ref, pod.Namespace)
 	if err != nil || obj == nil {
 		return mutators.Plan{}, err
 	}
+	made := a.Now()
 	plan, _, err := a.fullPlan(ctx, obj, kind, nil)
 	if err != nil {
 		return mutators.Plan{}, err
@@ -89,9 +92,14 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	defer a.mu.Unlock()
 	// A workload that changed meanwhile was forgotten before its old plan came to be known.
 	if a.forgotten.Load() == forgotten {
-		a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, native: native}
+		a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, native: native, made: made}
 	}
 	return plan, nil
+}
+
+// outdated tells of a plan whose pull secrets may have come or gone: Secrets are not watched.
+func (a *Admission) outdated(k kept) bool {
+	return len(a.PullSecrets) > 0 && a.Now().Sub(k.made) >= pullSecretsFor
 }
 
 // fullPlan makes the plan of a workload from stored configurations and from what its annotations

@@ -17,6 +17,8 @@ type Options struct {
 	Image string
 	// ImagePullPolicy of the agents. Default: IfNotPresent.
 	ImagePullPolicy corev1.PullPolicy
+	// PullSecrets are names of Secrets for that image; in each namespace those are used that exist.
+	PullSecrets []string
 	// BrokerAddress is host:port that agents connect to, and BrokerName the name in its certificate.
 	BrokerAddress string
 	BrokerName    string

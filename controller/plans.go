@@ -14,13 +14,14 @@ import (
 	"github.com/seed-731df569/stash/target"
 )
 
-// Settings are those of the agents in pods.
-func (w *World) settings() mutators.Settings {
+// settings are those of the agents in pods of a namespace.
+func (w *World) settings(ctx context.Context, namespace string) (mutators.Settings, error) {
+	secrets, err := w.pullSecretsIn(ctx, namespace)
 	return mutators.Settings{
-		Image: w.Image, ImagePullPolicy: w.ImagePullPolicy,
+		Image: w.Image, ImagePullPolicy: w.ImagePullPolicy, PullSecrets: secrets,
 		BrokerAddress: w.BrokerAddress, ServerName: w.BrokerName,
 		NativeSidecar: w.Native.Load(), InjectionVersion: injectionVersion,
-	}
+	}, err
 }
 
 // injectionVersion is raised where running pods must get something that new ones have.
@@ -28,7 +29,7 @@ const injectionVersion = 1
 
 // planOf makes the plan of a workload from given configurations, stored or only expanded.
 func (w *World) planOf(ctx context.Context, obj client.Object, kind target.Kind, configs []v1beta1.BackupConfiguration) (mutators.Plan, []mutators.Problem, error) {
-	in := mutators.BackupInput{Template: *kind.PodTemplate(obj), ClaimTemplates: claimTemplates(obj), Settings: w.settings()}
+	in := mutators.BackupInput{Template: *kind.PodTemplate(obj), ClaimTemplates: claimTemplates(obj)}
 	for i := range configs {
 		c := &configs[i]
 		spec, _ := c.Spec.Shipped()
@@ -52,6 +53,9 @@ func (w *World) planOf(ctx context.Context, obj client.Object, kind target.Kind,
 		return mutators.Plan{}, nil, nil
 	}
 	var err error
+	if in.Settings, err = w.settings(ctx, obj.GetNamespace()); err != nil {
+		return mutators.Plan{}, nil, err
+	}
 	if in.Namespace, err = w.namespaceOf(ctx, obj.GetNamespace()); err != nil {
 		return mutators.Plan{}, nil, err
 	}
@@ -71,7 +75,7 @@ func (w *World) restorePlan(ctx context.Context, obj client.Object, kind target.
 	}
 	in := mutators.RestoreInput{
 		Template: *kind.PodTemplate(obj), ClaimTemplates: claimTemplates(obj),
-		Name: rs.Namespace + "/" + rs.Name, UID: string(rs.UID), Spec: spec, Settings: w.settings(),
+		Name: rs.Namespace + "/" + rs.Name, UID: string(rs.UID), Spec: spec,
 	}
 	repo, err := w.Repository(ctx, spec.Repository, rs.Namespace)
 	if err != nil {
@@ -79,6 +83,9 @@ func (w *World) restorePlan(ctx context.Context, obj client.Object, kind target.
 	}
 	if repo != nil {
 		in.Local = repo.Spec.Backend.Local
+	}
+	if in.Settings, err = w.settings(ctx, obj.GetNamespace()); err != nil {
+		return mutators.Plan{}, nil, err
 	}
 	if in.Namespace, err = w.namespaceOf(ctx, obj.GetNamespace()); err != nil {
 		return mutators.Plan{}, nil, err

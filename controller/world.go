@@ -34,6 +34,7 @@ type World struct {
 	Native atomic.Bool
 
 	leading atomic.Int64
+	pulls   pullSecrets
 }
 
 // Lead notes that this process leads from now on.

@@ -36,6 +36,7 @@ func TestBadFlagsAreRefusedBeforeAnythingStarts(t *testing.T) {
 		"sidecars":          {[]string{"run", "--native-sidecars=always"}, `--native-sidecars: expected auto or never, found "always"`},
 		"level":             {[]string{"run", "--log-level=loud"}, "--log-level: expected debug, info, warn or error"},
 		"format":            {[]string{"run", "--log-format=xml"}, "--log-format: expected json or text"},
+		"pull secrets":      {[]string{"run", "--image-pull-secrets=registry,a b"}, `--image-pull-secrets: expected names of Secrets, found "a b"`},
 		"duration":          {[]string{"run", "--heartbeat-limit=soon"}, `invalid argument "soon" for "--heartbeat-limit"`},
 		"an extra argument": {[]string{"run", "now"}, `unknown command "now"`},
 		"unknown command":   {[]string{"walk"}, `unknown command "walk"`},

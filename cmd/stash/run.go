@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/seed-731df569/stash/session"
 )
@@ -23,6 +24,7 @@ type runOptions struct {
 	drain                               time.Duration
 	workerIdle                          time.Duration
 	maxRollouts                         int
+	pullSecrets                         []string
 	limits                              session.Limits
 	logLevel, logFormat, nativeSidecars string
 }
@@ -42,6 +44,11 @@ connect to; on the leader also the controllers and the scheduler.`,
 			if o.nativeSidecars != "auto" && o.nativeSidecars != "never" {
 				return fmt.Errorf("--native-sidecars: expected auto or never, found %q", o.nativeSidecars)
 			}
+			for _, name := range o.pullSecrets {
+				if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
+					return fmt.Errorf("--image-pull-secrets: expected names of Secrets, found %q", name)
+				}
+			}
 			log, err := newLogger(o.logLevel, o.logFormat)
 			if err != nil {
 				return err
@@ -53,6 +60,7 @@ connect to; on the leader also the controllers and the scheduler.`,
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace that the operator runs in")
 	f.StringVar(&o.podName, "pod-name", os.Getenv("POD_NAME"), "name of the operator's own pod")
 	f.StringVar(&o.image, "image", "", "image of the agents (default: that of the operator's own pod)")
+	f.StringSliceVar(&o.pullSecrets, "image-pull-secrets", nil, "names of pull secrets for the agents' image, used in each namespace that has a Secret of that name")
 	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address of the admission webhooks")
 	f.StringVar(&o.brokerAddress, "broker-address", ":9444", "address of the broker")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
