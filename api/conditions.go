@@ -34,6 +34,8 @@ const (
 
 	// Repository, ours.
 	BackendReachable = "BackendReachable"
+	// WorkerReady is False while the Repository needs a worker that cannot be created or started.
+	WorkerReady = "WorkerReady"
 	// LocationClaimed is False where another target already uses the same location, host and path.
 	LocationClaimed = "LocationClaimed"
 

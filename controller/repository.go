@@ -52,6 +52,10 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 	before := repo.Status.DeepCopy()
 	after := a.After
 	refer(repo, o)
+	if o.Worker != nil || a == (session.WorkAction{After: a.After}) && o.Problem == "" {
+		// It works, or nothing is to be done.
+		api.RemoveCondition(&repo.Status.Conditions, api.WorkerReady)
+	}
 	switch {
 	case a.Abandon:
 		if err := r.abandon(ctx, repo, a.Message); err != nil {
@@ -59,8 +63,13 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 		}
 		after = time.Second
 	case a.NeedWorker:
-		if err := r.ensureWorker(ctx, repo); err != nil {
+		missing, err := r.ensureWorker(ctx, repo)
+		if err != nil {
 			return ctrl.Result{}, err
+		}
+		r.sayWorker(repo, missing)
+		if missing.Refused != "" {
+			after = refusedAgain
 		}
 	case a.Operation != "":
 		wait, err := r.begin(ctx, o, repo, a)
@@ -77,6 +86,21 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 		}
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// refusedAgain is when a worker that was refused is tried again: quotas are not watched.
+const refusedAgain = 15 * time.Second
+
+// sayWorker says in the status what keeps the worker from running.
+func (r *Repositories) sayWorker(repo *v1alpha1.Repository, missing session.MissingWorker) {
+	reason, message := missing.Trouble(r.Now())
+	if reason == "" {
+		return // it is being made: what was said before holds until it works
+	}
+	c := condition(api.WorkerReady, false, reason, message, repo.Generation)
+	if api.SetCondition(&repo.Status.Conditions, c, metav1.NewTime(r.Now())) {
+		r.event(repo, corev1.EventTypeWarning, reason, message)
+	}
 }
 
 // begin gives an operation to the worker. Exclusive work takes the location first.

@@ -267,7 +267,10 @@ func TestAPodThatHeldCredentialsIsKnownDead(t *testing.T) {
 func TestAWorkerOnANodeWithoutPowerIsNotUsed(t *testing.T) {
 	repo := repository()
 	r := &Repositories{World: newWorld(t, interceptor.Funcs{}, repo, keys())}
-	job := r.workerJob(repo)
+	job, err := r.workerJob(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
 	job.UID = "j1"
 	yes := true
 	pod := &corev1.Pod{

@@ -1,26 +1,31 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/backend"
+	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // AgentCommand is the first word of our containers' command.
-const AgentCommand = "/usr/local/bin/stash-agent"
+const AgentCommand = mutators.AgentCommand
 
 // mounted returns the volume of a local backend, or nil.
 func mounted(repo *v1alpha1.Repository) (*corev1.Volume, *corev1.VolumeMount) {
@@ -45,31 +50,122 @@ func workerName(repo *v1alpha1.Repository) string {
 	return "stash-worker-" + name + "-" + hex.EncodeToString(sum[:4])
 }
 
-// ensureWorker makes the worker's Job; a finished one is deleted first.
-func (r *Repositories) ensureWorker(ctx context.Context, repo *v1alpha1.Repository) error {
+// ensureWorker makes the worker's Job; a finished one is deleted first. It returns what is seen of a
+// worker that does not come.
+func (r *Repositories) ensureWorker(ctx context.Context, repo *v1alpha1.Repository) (session.MissingWorker, error) {
+	none := session.MissingWorker{}
 	if err := r.ensureCA(ctx, repo.Namespace); err != nil {
-		return err
+		return none, err
 	}
 	job := &batchv1.Job{}
-	key := client.ObjectKey{Namespace: repo.Namespace, Name: workerName(repo)}
-	err := r.Get(ctx, key, job)
+	err := r.Get(ctx, client.ObjectKey{Namespace: repo.Namespace, Name: workerName(repo)}, job)
 	if apierrors.IsNotFound(err) {
-		if err := r.Create(ctx, r.workerJob(repo)); err != nil && !apierrors.IsAlreadyExists(err) && !terminating(err) {
-			return fmt.Errorf("create worker: %w", err)
-		}
-		return nil
+		return r.createWorker(ctx, repo)
 	}
 	if err != nil {
-		return fmt.Errorf("read worker: %w", err)
+		return none, fmt.Errorf("read worker: %w", err)
 	}
-	if job.DeletionTimestamp == nil && (job.Status.Succeeded > 0 || job.Status.Failed > 0 || r.stuck(job)) {
+	if job.DeletionTimestamp != nil {
+		return none, nil
+	}
+	seen, err := r.missingWorker(ctx, job)
+	if err != nil {
+		return none, err
+	}
+	if job.Status.Succeeded > 0 || job.Status.Failed > 0 || r.stuck(job) {
 		uid := job.UID
 		err := r.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete finished worker: %w", err)
+			return none, fmt.Errorf("delete finished worker: %w", err)
 		}
 	}
-	return nil
+	return seen, nil
+}
+
+// createWorker makes the worker's Job where the API server would take its pod: the Job's controller
+// is told a refusal, and nobody else.
+func (r *Repositories) createWorker(ctx context.Context, repo *v1alpha1.Repository) (session.MissingWorker, error) {
+	job, err := r.workerJob(ctx, repo)
+	if err != nil {
+		return session.MissingWorker{}, err
+	}
+	why, err := r.tryWorker(ctx, job)
+	if err != nil || why != "" {
+		return session.MissingWorker{Refused: why}, err
+	}
+	err = r.Create(ctx, job)
+	switch why, refused := refusedBy(err); {
+	case err == nil, apierrors.IsAlreadyExists(err), terminating(err):
+		return session.MissingWorker{}, nil
+	case refused:
+		return session.MissingWorker{Refused: why}, nil
+	}
+	return session.MissingWorker{}, fmt.Errorf("create worker: %w", err)
+}
+
+// tryWorker tells why the pod of a worker would be refused, empty where it would not. What cannot be
+// tried, since somebody's webhook does not know dry runs, is not held against it.
+func (r *Repositories) tryWorker(ctx context.Context, job *batchv1.Job) (string, error) {
+	pod := &corev1.Pod{ObjectMeta: *job.Spec.Template.ObjectMeta.DeepCopy(), Spec: *job.Spec.Template.Spec.DeepCopy()}
+	pod.Namespace, pod.Name = job.Namespace, job.Name+"-dry-run"
+	err := r.Create(ctx, pod, client.DryRunAll)
+	switch why, refused := refusedBy(err); {
+	case err == nil, apierrors.IsAlreadyExists(err), apierrors.IsBadRequest(err), terminating(err):
+		return "", nil
+	case refused:
+		return why, nil
+	}
+	return "", fmt.Errorf("try the worker's pod: %w", err)
+}
+
+// refusedBy returns what the API server says where it refuses an object for good reasons.
+func refusedBy(err error) (string, bool) {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
+		return "", false
+	}
+	return shorten(status.Status().Message), true
+}
+
+// missingWorker sums up what is seen of a worker's Job that has no pod at work.
+func (r *Repositories) missingWorker(ctx context.Context, job *batchv1.Job) (session.MissingWorker, error) {
+	var seen session.MissingWorker
+	pods := &corev1.PodList{}
+	if err := r.List(ctx, pods, client.InNamespace(job.Namespace), client.MatchingFields{indexOwner: string(job.UID)}); err != nil {
+		return seen, fmt.Errorf("list worker's pods: %w", err)
+	}
+	if len(pods.Items) == 0 && job.Status.Succeeded+job.Status.Failed == 0 && r.Now().Sub(job.CreationTimestamp.Time) > 5*time.Second {
+		why, err := r.tryWorker(ctx, job)
+		return session.MissingWorker{Refused: why}, err
+	}
+	for i := range pods.Items {
+		seen = workerPod(&pods.Items[i])
+	}
+	return seen, nil
+}
+
+// workerPod sums up a worker's pod that is not at work.
+func workerPod(p *corev1.Pod) session.MissingWorker {
+	if p.Status.Phase == corev1.PodSucceeded {
+		return session.MissingWorker{}
+	}
+	seen := session.MissingWorker{Pod: p.Name, Created: p.CreationTimestamp.Time}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			seen.Unschedulable = shorten(c.Message)
+		}
+	}
+	for _, s := range p.Status.ContainerStatuses {
+		if s.Name == api.ContainerWorker && notStarting(s) != "" {
+			seen.Waiting, seen.WaitingMessage = s.State.Waiting.Reason, shorten(s.State.Waiting.Message)
+		}
+	}
+	if p.Status.Phase == corev1.PodFailed {
+		if seen.Ended = viewPod(p, api.ContainerWorker).Ended; seen.Ended == "" {
+			seen.Ended = "it was " + cmp.Or(p.Status.Reason, "stopped")
+		}
+	}
+	return seen
 }
 
 // stuck tells whether a worker had no running pod for so long that another try is worth it.
@@ -81,98 +177,75 @@ func (r *Repositories) stuck(job *batchv1.Job) bool {
 	return ready == 0 && r.Now().Sub(job.CreationTimestamp.Time) > 5*time.Minute
 }
 
-func (r *Repositories) workerJob(repo *v1alpha1.Repository) *batchv1.Job {
+// workerJob is the worker of a Repository, as its namespace wants pods to be.
+func (r *Repositories) workerJob(ctx context.Context, repo *v1alpha1.Repository) (*batchv1.Job, error) {
+	in := mutators.WorkerInput{Idle: r.WorkerIdle}
+	in.Volume, in.Mount = mounted(repo)
+	var err error
+	if in.Settings, err = r.settings(ctx, repo.Namespace); err != nil {
+		return nil, err
+	}
+	if in.Namespace, err = r.namespaceOf(ctx, repo.Namespace); err != nil {
+		return nil, err
+	}
+	if in.PullSecrets, err = r.askedPullSecrets(ctx, repo.Namespace); err != nil {
+		return nil, err
+	}
+	if in.Volume != nil {
+		if in.Writers, err = r.writers(ctx, repo); err != nil {
+			return nil, err
+		}
+	}
 	var backoff, ttl int32 = 0, 60
-	labels := map[string]string{api.LabelManagedBy: api.ManagedBy, api.LabelComponent: api.ComponentWorker}
-	podLabels := map[string]string{
-		api.LabelManagedBy: api.ManagedBy, api.LabelComponent: api.ComponentWorker,
-		// A mesh would keep the Job from ever finishing.
-		"sidecar.istio.io/inject": "false",
-	}
-	off, grace := false, int64(30)
-	job := &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: workerName(repo), Labels: labels},
-		Spec: batchv1.JobSpec{
-			BackoffLimit: &backoff, TTLSecondsAfterFinished: &ttl,
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: podLabels, Annotations: map[string]string{"linkerd.io/inject": "disabled"}},
-				Spec: corev1.PodSpec{
-					RestartPolicy:                 corev1.RestartPolicyNever,
-					AutomountServiceAccountToken:  &off,
-					EnableServiceLinks:            &off,
-					TerminationGracePeriodSeconds: &grace,
-					SecurityContext:               workerPodSecurity(repo),
-					Containers:                    []corev1.Container{r.workerContainer(repo)},
-					Volumes:                       agentVolumes(),
-				},
-			},
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: repo.Namespace, Name: workerName(repo),
+			Labels: map[string]string{api.LabelManagedBy: api.ManagedBy, api.LabelComponent: api.ComponentWorker},
 		},
-	}
-	if v, m := mounted(repo); v != nil {
-		spec := &job.Spec.Template.Spec
-		spec.Volumes = append(spec.Volumes, *v)
-		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, *m)
-	}
-	return job
+		Spec: batchv1.JobSpec{BackoffLimit: &backoff, TTLSecondsAfterFinished: &ttl, Template: mutators.NewWorker(in)},
+	}, nil
 }
 
-func (r *Repositories) workerContainer(repo *v1alpha1.Repository) corev1.Container {
-	off, on := false, true
-	c := corev1.Container{
-		Name: api.ContainerWorker, Image: r.Image, ImagePullPolicy: r.ImagePullPolicy,
-		Command: []string{AgentCommand},
-		Args: []string{
-			"-role=worker", "-broker=" + r.BrokerAddress, "-server-name=" + r.BrokerName,
-			"-idle=" + r.WorkerIdle.String(),
-		},
-		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
-		}},
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: &off, ReadOnlyRootFilesystem: &on,
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: api.VolumeTmp, MountPath: api.MountTmp},
-			{Name: api.VolumeToken, MountPath: api.MountToken, ReadOnly: true},
-			{Name: api.VolumeCA, MountPath: api.MountCA, ReadOnly: true},
-		},
+// writers are the containers in the Repository's namespace that share its volume: the sidecars of its
+// users, and the init-containers of restores that are under way.
+func (r *Repositories) writers(ctx context.Context, repo *v1alpha1.Repository) ([]mutators.Writer, error) {
+	users, err := r.admittedUsers(ctx, repo)
+	if err != nil {
+		return nil, err
 	}
-	if v, _ := mounted(repo); v != nil {
-		// The sidecar that writes the repository is root where it may be.
-		c.SecurityContext.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE", "FOWNER", "CHOWN"}
+	var out []mutators.Writer
+	add := func(ref v1beta1.TargetRef, own string, plan func(client.Object, target.Kind) (mutators.Plan, []mutators.Problem, error)) error {
+		if _, err := target.FindRef(ref); err != nil || target.Namespace(ref, own) != repo.Namespace {
+			return nil //nolint:nilerr // it has no pods, or its volume of that name is another one
+		}
+		obj, kind, err := r.Workload(ctx, ref, own)
+		if err != nil || obj == nil {
+			return err
+		}
+		p, _, err := plan(obj, kind)
+		if err == nil && !p.Empty() {
+			out = append(out, p.Writer(&kind.PodTemplate(obj).Spec))
+		}
+		return err
 	}
-	return c
-}
-
-// workerPodSecurity meets the restricted level, but where the repository lies on a volume that
-// sidecars write as root.
-func workerPodSecurity(repo *v1alpha1.Repository) *corev1.PodSecurityContext {
-	nonRoot, uid := true, int64(65534)
-	s := &corev1.PodSecurityContext{
-		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		RunAsNonRoot:   &nonRoot, RunAsUser: &uid, RunAsGroup: &uid, FSGroup: &uid,
+	for i := range users {
+		if t := users[i].Spec.Target; t != nil {
+			err = errors.Join(err, add(t.Ref, users[i].Namespace, func(o client.Object, k target.Kind) (mutators.Plan, []mutators.Problem, error) {
+				return r.planOf(ctx, o, k, users[i:i+1])
+			}))
+		}
 	}
-	if v, _ := mounted(repo); v != nil {
-		root, no := int64(0), false
-		s.RunAsNonRoot, s.RunAsUser, s.RunAsGroup, s.FSGroup = &no, &root, &root, nil
+	restores := &v1beta1.RestoreSessionList{}
+	if err := r.List(ctx, restores, client.MatchingFields{indexRepository: repo.Namespace + "/" + repo.Name}); err != nil {
+		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
-	return s
-}
-
-// agentVolumes are those that every agent has: scratch space, its token, the operator's CA.
-func agentVolumes() []corev1.Volume {
-	expires, optional := int64(3600), true
-	limit := resource.MustParse("2Gi")
-	return []corev1.Volume{
-		{Name: api.VolumeTmp, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}}},
-		{Name: api.VolumeToken, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Audience: api.TokenAudience, ExpirationSeconds: &expires, Path: "token",
-			}}},
-		}}},
-		{Name: api.VolumeCA, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: api.ConfigMapCA}, Optional: &optional,
-		}}},
+	for i := range restores.Items {
+		rs := &restores.Items[i]
+		if t := rs.Spec.Target; t != nil && !session.RestoreFinished(rs.Status.Phase) {
+			err = errors.Join(err, add(t.Ref, rs.Namespace, func(o client.Object, k target.Kind) (mutators.Plan, []mutators.Problem, error) {
+				return r.restorePlan(ctx, o, k, rs)
+			}))
+		}
 	}
+	return out, err
 }

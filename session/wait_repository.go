@@ -17,7 +17,9 @@ func repository(o *Backup, now time.Time) (Action, bool) {
 	}
 	if !o.Initialized {
 		why := "it was not initialised yet"
-		if c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable); c != nil && c.Status != "True" && c.Message != "" {
+		if c := api.FindCondition(o.Repository.Status.Conditions, api.WorkerReady); c != nil && c.Status != "True" {
+			why = c.Message
+		} else if c := api.FindCondition(o.Repository.Status.Conditions, api.BackendReachable); c != nil && c.Status != "True" && c.Message != "" {
 			why = c.Message
 		} else if c := api.FindCondition(o.Repository.Status.Conditions, api.BackendRepositoryInitialized); c != nil && c.Status != "True" && c.Message != "" {
 			why = c.Message

@@ -136,7 +136,7 @@ type RepositoryStatus struct {
 	// +optional
 	References []api.ObjectReference `json:"references,omitempty"`
 	// Conditions: BackendReachable, BackendRepositoryInitialized, RetentionPolicyApplied,
-	// RepositoryIntegrityVerified.
+	// RepositoryIntegrityVerified; WorkerReady while the Job that looks after it does not run.
 	// +optional
 	Conditions []api.Condition `json:"conditions,omitempty"`
 	// Snapshots lists the newest snapshots of the repository, at most 50.
