@@ -22,6 +22,7 @@ func testDeploy(t *testing.T, s *apiserver.Server) {
 	// The operator makes these at run time; whether their match conditions compile, only the API
 	// server can tell.
 	s.Kubectl(t, "", "create", "--dry-run=server", "--filename", filepath.Join(apiserver.Root, "deploy", "webhooks.golden.yaml"))
+	testHooks(t, s)
 	var operator appsv1.Deployment
 	if err := s.Client.Get(t.Context(), client.ObjectKey{Namespace: "stash", Name: "stash-operator"}, &operator); err != nil {
 		t.Fatal(err)
