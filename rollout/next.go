@@ -184,7 +184,7 @@ func (p *Pod) cannotStart() string { return fmt.Sprintf("pod %q cannot start it:
 
 // held tells of pods that are not replaced, since the user wants to do it.
 func held(s *state) (Action, bool) {
-	why := ""
+	var why string
 	switch r := s.Rollout; {
 	case r.Paused:
 		why = "the workload's rollout is paused"
