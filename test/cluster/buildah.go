@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -106,7 +108,12 @@ func (c *Cache) BuildImage(ctx context.Context, dockerfile, contextDir, ref stri
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	begin := time.Now()
-	if err := c.runBuildah(ctx, "image", "bud", "--isolation", "chroot", "--pull-never", "--layers", "--network", "host", "-f", dockerfile, "-t", ref, contextDir); err != nil {
+	args, err := buildLimits()
+	if err != nil {
+		return "", err
+	}
+	args = append([]string{"bud", "--isolation", "chroot", "--pull-never", "--layers", "--network", "host", "-f", dockerfile, "-t", ref}, args...)
+	if err := c.runBuildah(ctx, "image", append(args, contextDir)...); err != nil {
 		return "", fmt.Errorf("build image %s: %w", ref, err)
 	}
 	id, err := c.buildahOutput(ctx, "inspect", "--type", "image", "--format", "{{.FromImageID}}", ref)
@@ -119,6 +126,25 @@ func (c *Cache) BuildImage(ctx context.Context, dockerfile, contextDir, ref stri
 	}
 	c.logf("built image %s in %s", ref, time.Since(begin).Round(100*time.Millisecond))
 	return file, nil
+}
+
+// buildLimits are the limits for the steps of a build: what may be had here at
+// most, since newer buildahs ask for a million of each, and fail where root may
+// not raise limits.
+func buildLimits() ([]string, error) {
+	var args []string
+	for _, l := range []struct {
+		name     string
+		resource int
+	}{{"nofile", unix.RLIMIT_NOFILE}, {"nproc", unix.RLIMIT_NPROC}} {
+		var now unix.Rlimit
+		if err := unix.Getrlimit(l.resource, &now); err != nil {
+			return nil, fmt.Errorf("read limit %s: %w", l.name, err)
+		}
+		most := min(now.Max, 1<<20)
+		args = append(args, "--ulimit", fmt.Sprintf("%s=%d:%d", l.name, most, most))
+	}
+	return args, nil
 }
 
 // export writes the archive of an image unless it is there, and removes those

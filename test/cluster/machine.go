@@ -37,6 +37,8 @@ func requirements() []requirement {
 		{"ethtool", "ethtool"},
 		{"socat", "socat"},
 		{"buildah", "buildah"},
+		// Newer buildahs look for it whether or not they need a network.
+		{"/usr/lib/podman/netavark", "netavark"},
 		{"mmdebstrap", "mmdebstrap"},
 		{busybox, "busybox-static"},
 		// Derivatives have keys of their own.

@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,6 +151,27 @@ func TestControllersAreEnabled(t *testing.T) {
 	}
 	if err := enableControllers(t.TempDir()); err == nil {
 		t.Error("a folder that is no cgroup was accepted")
+	}
+}
+
+func TestBuildsAskForNoMoreThanMayBeHad(t *testing.T) {
+	args, err := buildLimits()
+	if err != nil || len(args) != 4 || args[0] != "--ulimit" {
+		t.Fatalf("%q (%v)", args, err)
+	}
+	out, err := exec.Command("bash", "-c", "ulimit -Hn; ulimit -Hu").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range strings.Fields(string(out)) {
+		most, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			most = 1 << 20 // unlimited
+		}
+		name := []string{"nofile", "nproc"}[i]
+		if got, want := args[2*i+1], fmt.Sprintf("%s=%[2]d:%[2]d", name, min(most, 1<<20)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
