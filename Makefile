@@ -74,7 +74,7 @@ unit: ## what needs no cluster: unit, golden, property, fuzz seeds
 	STASH_TEST_RESTIC=$${STASH_TEST_RESTIC-$$(go run ./test/cluster/cmd/cluster restic)}; export STASH_TEST_RESTIC; \
 	$(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
-api-test: ## what needs an API server: schemas, CEL, deploy/, corpus, docs, examples
+api-test: ## what needs an API server: schemas, CEL, deploy/, corpus, docs, examples; and test/cluster
 	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/corpus ./test/docs
 
 e2e: ## on a real cluster of three nodes (RUN='a pod that is killed': those whose names it finds)

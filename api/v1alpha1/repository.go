@@ -47,7 +47,8 @@ type RepositoryList struct {
 type RepositorySpec struct {
 	// Backend is the storage. Exactly one of its blocks must be given.
 	Backend Backend `json:"backend"`
-	// WipeOut deletes the data in the backend when this object is deleted. Default: false.
+	// WipeOut deletes the data in the backend when this object is deleted. Not supported yet: true is
+	// refused. Default: false.
 	// +optional
 	WipeOut bool `json:"wipeOut,omitempty"`
 	// UsagePolicy says from which namespaces the repository may be used. Default: its own only.

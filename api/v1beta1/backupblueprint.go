@@ -70,7 +70,7 @@ type BackupBlueprintSpec struct {
 	// Backend of the Repository.
 	// +optional
 	Backend v1alpha1.Backend `json:"backend,omitzero"`
-	// WipeOut of the Repository.
+	// WipeOut of the Repository. Not supported yet: true is refused.
 	// +optional
 	WipeOut bool `json:"wipeOut,omitempty"`
 	// UsagePolicy of the Repository.

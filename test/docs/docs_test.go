@@ -90,6 +90,15 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
+// What deploy names as it is, no registry has: whoever follows the docs must not install it.
+func TestLinksOfInstallationsNameAnImage(t *testing.T) {
+	for name, text := range pages(t, ".md") {
+		if regexp.MustCompile(`(?m)^\$ kubectl apply .*-k deploy/?$`).Match(text) {
+			t.Errorf("%s: a command applies deploy, whose image is nobody's: apply a folder that names one", name)
+		}
+	}
+}
+
 // pages returns the documentation's files of one kind, by name.
 func pages(t *testing.T, ext string) map[string][]byte {
 	t.Helper()
