@@ -221,6 +221,9 @@ func TestHostsThatAppearLaterGetTheirSnapshots(t *testing.T) {
 	if !session.Searching(st) || *st.TotalHosts != 4 {
 		t.Fatalf("nobody looks for theirs: %+v", st)
 	}
+	if c := api.FindCondition(st.Conditions, api.SnapshotsPinned); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "none for host-2") {
+		t.Errorf("it says %+v", c)
+	}
 	g := NewAgents(w)
 	if err := g.notFound(t.Context(), "RestoreSession/demo/back", restic.ReasonUnreachable, "connection refused"); err != nil {
 		t.Fatal(err)

@@ -105,12 +105,12 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 	case session.KindPin:
 		rs.Status.Reason = a.Message
 		if a.Host != "" {
-			session.Appear(&rs.Status, a.Host)
+			session.Appear(&rs.Status, a.Host, rs.Generation, now)
 		}
 	case session.KindFail:
 		failRestore(rs, a, now)
 	case session.KindFailHost:
-		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreFailed, Error: a.Message}, nil)
+		session.FailHostRestore(&rs.Status, a.Host, a.Message, rs.Generation, now)
 	case session.KindAlready:
 		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreSucceeded}, nil)
 	case session.KindClose:

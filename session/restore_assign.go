@@ -86,6 +86,9 @@ func (o *Restore) assignmentFor(host string, p Pod, now time.Time) v1beta1.Assig
 func (o *Restore) before(podUID string) v1beta1.Assignment {
 	for _, a := range o.Session.Status.Assignments {
 		if a.PodUID == podUID {
+			if a.Acknowledged == nil {
+				a.Starts++ // its container ended before it could say that it began
+			}
 			return a
 		}
 	}

@@ -46,11 +46,20 @@ func definitive(reason string) bool {
 }
 
 // Appear notes a host that appeared after the snapshots were chosen: its own are to be looked for.
-func Appear(st *v1beta1.RestoreSessionStatus, host string) {
+func Appear(st *v1beta1.RestoreSessionStatus, host string, generation int64, now metav1.Time) {
 	st.Stats = append(st.Stats, v1beta1.HostRestoreStats{
 		Hostname: host, Phase: v1beta1.HostRestoreUnknown,
 		Error: "it appeared after the snapshots were chosen: its own are being looked for",
 	})
+	sayPinned(st, generation, now)
+}
+
+// FailHostRestore records that a host cannot be restored.
+func FailHostRestore(st *v1beta1.RestoreSessionStatus, host, message string, generation int64, now metav1.Time) {
+	RecordRestore(st, "", v1beta1.HostRestoreStats{Hostname: host, Phase: v1beta1.HostRestoreFailed, Error: message}, nil)
+	if !slices.ContainsFunc(st.Pinned, func(p v1beta1.PinnedSnapshot) bool { return p.Hostname == host }) {
+		sayPinned(st, generation, now)
+	}
 }
 
 // Choose fixes in the status which snapshots are restored, of those that the repository holds: for all
