@@ -2,6 +2,7 @@ package protocol_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,15 +16,11 @@ import (
 func long(n int) string { return strings.Repeat("é", n/2) }
 
 func backups(count, unreadable, length int) protocol.Result {
-	r := protocol.Result{ID: "s/host-0/1"}
-	for range count {
-		b := protocol.PathBackup{Path: "/data/" + long(length/4), Summary: restic.BackupSummary{SnapshotID: strings.Repeat("a", 64)}, UnreadableCount: unreadable}
-		for range unreadable {
-			b.Unreadable = append(b.Unreadable, long(length))
-		}
-		r.Backups = append(r.Backups, b)
+	b := protocol.PathBackup{
+		Path: "/data/" + long(length/4), Summary: restic.BackupSummary{SnapshotID: strings.Repeat("a", 64)},
+		Unreadable: slices.Repeat([]string{long(length)}, unreadable), UnreadableCount: unreadable,
 	}
-	return r
+	return protocol.Result{ID: "s/host-0/1", Backups: slices.Repeat([]protocol.PathBackup{b}, count)}
 }
 
 func TestAResultIsLeftAloneWhereItIsShort(t *testing.T) {
@@ -70,10 +67,7 @@ func TestTextsOfAResultAreBounded(t *testing.T) {
 
 // A line that is too long ends the stream, and is said again on the next.
 func TestAResultFitsIntoALine(t *testing.T) {
-	many := protocol.Result{ID: "w", Maintained: &protocol.Maintained{}}
-	for range 300_000 {
-		many.Maintained.Protected = append(many.Maintained.Protected, strings.Repeat("a", 120))
-	}
+	many := protocol.Result{ID: "w", Maintained: &protocol.Maintained{Protected: slices.Repeat([]string{strings.Repeat("a", 64)}, 3000)}}
 	for name, c := range map[string]struct {
 		result protocol.Result
 		limit  int
@@ -83,7 +77,7 @@ func TestAResultFitsIntoALine(t *testing.T) {
 		"it is short":                         {backups(3, 20, 100), protocol.MaxLine, true, ""},
 		"the names are too long":              {backups(300, 20, 500), protocol.MaxLine, false, ""},
 		"the paths are too long":              {backups(2000, 0, 9000), protocol.MaxLine, false, "the list of the snapshots of 2000 paths is too long to be told"},
-		"a worker has more to tell than fits": {many, protocol.MaxWorkerLine, false, "300000 kept is too long to be told"},
+		"a worker has more to tell than fits": {many, 100 << 10, false, "3000 kept is too long to be told"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := c.result.Fitting(c.limit)
