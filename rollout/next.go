@@ -124,10 +124,14 @@ func stamp(s *state) (Action, bool) {
 	switch {
 	case s.Have == s.Want:
 		return Action{}, false
+	case Withdrawn(&s.memory, s.Want, s.Image, s.now):
+		a := s.withdrawn()
+		if later != "" {
+			a.Message += "; " + later
+		}
+		return a, true
 	case later != "":
 		return Action{Kind: KindWait, Reason: ReasonNextRollout, Message: later, Settled: true}, true
-	case Withdrawn(&s.memory, s.Want, s.Image, s.now):
-		return s.withdrawn(), true
 	}
 	return Action{Kind: KindStamp, Reason: ReasonRollingOut, Message: "the workload is being rolled out with the sidecar", After: soon}, true
 }
