@@ -54,8 +54,13 @@ type Authenticator struct {
 	Client client.Client
 	// Reader reads pods and their owners from the API server.
 	Reader client.Reader
-	// AgentCommand is the first word of our containers' command.
+	// AgentCommand is our containers' command.
 	AgentCommand string
+	// Image is that of agents. Those of older and newer versions are of the same repository.
+	Image string
+	// TrustedImages are images whose repositories hold our agents, too: a mirror, or the one of
+	// before a move.
+	TrustedImages []string
 }
 
 // Extra keys of a bound ServiceAccount token's review.
@@ -121,21 +126,6 @@ func (a *Authenticator) checkPod(ctx context.Context, namespace, name, uid strin
 		}
 	}
 	return id, nil
-}
-
-// checkContainer returns the container of the role, which the pod must hold as we add it.
-func (a *Authenticator) checkContainer(pod *corev1.Pod, role protocol.Role) (*corev1.Container, error) {
-	name := map[protocol.Role]string{
-		protocol.RoleSidecar: api.ContainerSidecar,
-		protocol.RoleInit:    api.ContainerRestore,
-		protocol.RoleWorker:  api.ContainerWorker,
-	}[role]
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if name != "" && c.Name == name && len(c.Command) > 0 && c.Command[0] == a.AgentCommand {
-			return &c, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: pod \"%s/%s\" has no container of Stash for role %q", ErrDenied, pod.Namespace, pod.Name, role)
 }
 
 // owner follows controller references by UID: a pod with a forged reference is accepted by the API

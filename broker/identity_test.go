@@ -35,6 +35,7 @@ type scene struct {
 	review  authenticationv1.TokenReviewStatus
 	role    protocol.Role
 	noToken error
+	trusted string
 }
 
 func owned(name, uid, kind, apiVersion, owner, ownerUID string) metav1.ObjectMeta {
@@ -46,6 +47,27 @@ func owned(name, uid, kind, apiVersion, owner, ownerUID string) metav1.ObjectMet
 	return m
 }
 
+// agentContainer is as mutators make it.
+func agentContainer(name string, role protocol.Role) corev1.Container {
+	c := corev1.Container{
+		Name: name, Image: "registry.example:5000/stash:v2", Command: []string{command},
+		Args: []string{
+			"-role", string(role), "-broker", "stash-broker.stash.svc:443", "-server-name=stash-broker.stash.svc",
+			"-token", api.MountToken + "/token", "-ca", api.MountCA + "/ca.crt", "-tmp", api.MountTmp,
+		},
+		Env: []corev1.EnvVar{{Name: "GOMAXPROCS", Value: "1"}},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: api.VolumeTmp, MountPath: api.MountTmp}, {Name: api.VolumeToken, MountPath: api.MountToken},
+			{Name: api.VolumeCA, MountPath: api.MountCA}, {Name: "data", MountPath: "/data"},
+			{Name: "kube-api-access", MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"},
+		},
+	}
+	if role == protocol.RoleSidecar {
+		c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+	}
+	return c
+}
+
 func newScene() *scene {
 	s := &scene{
 		role:   protocol.RoleSidecar,
@@ -54,11 +76,9 @@ func newScene() *scene {
 		pod: &corev1.Pod{
 			ObjectMeta: owned("app-1-x", "p1", "ReplicaSet", "apps/v1", "app-1", "s1"),
 			Spec: corev1.PodSpec{
-				NodeName: "n1",
-				InitContainers: []corev1.Container{{
-					Name: api.ContainerSidecar, Command: []string{command},
-					VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}},
-				}},
+				NodeName:       "n1",
+				InitContainers: []corev1.Container{agentContainer(api.ContainerSidecar, protocol.RoleSidecar)},
+				Containers:     []corev1.Container{{Name: "app", Image: "app", VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}},
 				Volumes: []corev1.Volume{
 					{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c1"}}},
 					{Name: "else", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c2"}}},
@@ -93,14 +113,14 @@ func (s *scene) identify(t *testing.T) (broker.Identity, error) {
 			return s.noToken
 		},
 	}).Build()
-	a := &broker.Authenticator{Client: c, Reader: c, AgentCommand: command}
+	a := &broker.Authenticator{Client: c, Reader: c, AgentCommand: command, Image: "registry.example:5000/stash:v3", TrustedImages: []string{"mirror/stash", s.trusted}}
 	return a.Identify(t.Context(), "tok", s.role)
 }
 
 func TestAnAgentIsWhoItsPodIs(t *testing.T) {
 	got, err := newScene().identify(t)
 	want := broker.Identity{
-		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", TmpBytes: 1024, Places: []target.Place{{Path: "/data", Volume: target.Lasting{Claim: "c1"}}},
+		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Role: protocol.RoleSidecar, Restore: "h1", TmpBytes: 1024, Places: []target.Place{{Path: api.MountTmp}, {Path: "/data", Volume: target.Lasting{Claim: "c1"}}},
 		Owner: broker.Owner{APIVersion: "apps/v1", Kind: "Deployment", Name: "app", UID: "d1"},
 	}
 	if d := cmp.Diff(want, got); err != nil || d != "" {
@@ -112,7 +132,7 @@ func TestAWorkerIsAPodOfAJob(t *testing.T) {
 	s := newScene()
 	s.role = protocol.RoleWorker
 	s.pod.ObjectMeta = owned("app-1-x", "p1", "Job", "batch/v1", "w", "j1")
-	s.pod.Spec.Containers = []corev1.Container{{Name: api.ContainerWorker, Command: []string{command}}}
+	s.pod.Spec.Containers = []corev1.Container{agentContainer(api.ContainerWorker, protocol.RoleWorker)}
 	s.others = []client.Object{&batchv1.Job{ObjectMeta: owned("w", "j1", "", "", "", "")}}
 	if got, err := s.identify(t); err != nil || got.Owner.Kind != "Job" {
 		t.Fatalf("%+v, %v", got, err)
@@ -137,8 +157,6 @@ func TestStrangersAreDenied(t *testing.T) {
 		"a pod that took the name of another":  {func(s *scene) { s.pod.UID = "p2" }, "another pod"},
 		"a pod that has ended":                 {func(s *scene) { s.pod.Status.Phase = corev1.PodFailed }, "has ended"},
 		"a pod without our container":          {func(s *scene) { s.pod.Spec.InitContainers = nil }, "no container of Stash"},
-		"a container with another command":     {func(s *scene) { s.pod.Spec.InitContainers[0].Command = []string{"/bin/sh"} }, "no container of Stash"},
-		"a container without a command":        {func(s *scene) { s.pod.Spec.InitContainers[0].Command = nil }, "no container of Stash"},
 		"a role that the pod has no container": {func(s *scene) { s.role = protocol.RoleInit }, "no container of Stash"},
 		"a role that does not exist":           {func(s *scene) { s.role = "admin" }, "no container of Stash"},
 		"a pod without an owner":               {func(s *scene) { s.pod.OwnerReferences = nil }, "belongs to no workload"},
@@ -154,7 +172,7 @@ func TestStrangersAreDenied(t *testing.T) {
 		}, "is not served"},
 		"a worker in a Deployment": {func(s *scene) {
 			s.role = protocol.RoleWorker
-			s.pod.Spec.Containers = []corev1.Container{{Name: api.ContainerWorker, Command: []string{command}}}
+			s.pod.Spec.Containers = []corev1.Container{agentContainer(api.ContainerWorker, protocol.RoleWorker)}
 		}, "is not served"},
 	}
 	for name, c := range cases {

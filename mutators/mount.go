@@ -19,8 +19,8 @@ const (
 	resticBinary = "/usr/bin/restic"
 )
 
-// hides tells whether a mount at p would hide what our container needs, or lie inside of it.
-func hides(p string) bool {
+// Hides tells whether a mount at p would hide what our container needs, or lie inside of it.
+func Hides(p string) bool {
 	p = path.Clean("/" + p)
 	for _, ours := range []string{
 		api.MountTmp, api.MountToken, api.MountCA, MountRestoreState, "/run",

@@ -208,7 +208,7 @@ func (w wish) check(pod *corev1.PodSpec, volumes map[string]bool, level Level) *
 	if w.local == nil {
 		return nil
 	}
-	if hides(w.local.MountPath) {
+	if Hides(w.local.MountPath) {
 		return reserved(w.local.MountPath)
 	}
 	return checkSource(w.local.VolumeSource, level)
@@ -218,7 +218,7 @@ func (w wish) checkMount(m corev1.VolumeMount, volumes map[string]bool, privileg
 	switch {
 	case !volumes[m.Name]:
 		return problem(ProblemNoVolume, "volume %q is not in the pod template, which has %s", m.Name, quoted(volumes))
-	case hides(m.MountPath):
+	case Hides(m.MountPath):
 		return reserved(m.MountPath)
 	case m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional && !privileged:
 		return problem(ProblemPropagation, "volume %q is to be mounted with mountPropagation Bidirectional, which only privileged containers may: use HostToContainer", m.Name)

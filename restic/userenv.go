@@ -1,6 +1,9 @@
 package restic
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // TuningEnv are the variables of a user's container by which restic, or the Go that it is written
 // in, does the same work faster, slower or smaller. Left out on purpose: RESTIC_PASSWORD_COMMAND
@@ -34,4 +37,10 @@ func IdentityEnv() []string {
 // UserEnv are all variables of a user's container that restic may get; no other has an effect on it.
 func UserEnv() []string {
 	return slices.Concat(TuningEnv(), ProxyEnv(), IdentityEnv())
+}
+
+// ReservedEnv tells whether a variable would change which programs our containers run, or what those
+// leave behind when they crash: it is nobody's to set.
+func ReservedEnv(name string) bool {
+	return strings.HasPrefix(name, "LD_") || slices.Contains([]string{"PATH", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR"}, name)
 }

@@ -20,6 +20,8 @@ func (r *Result) environment(c *v1beta1.ContainerRuntimeSettings, path *field.Pa
 		switch {
 		case ofRepository(e.Name):
 			r.add(field.Forbidden(path.Child("env").Index(i).Child("name"), e.Name+" comes from the Repository and its Secret: remove it"))
+		case restic.ReservedEnv(e.Name):
+			r.add(field.Forbidden(path.Child("env").Index(i).Child("name"), e.Name+" changes which programs the container runs, or what they leave behind: remove it"))
 		case !slices.Contains(known, e.Name) && !refersTo(c.Env, e.Name):
 			idle = append(idle, e.Name)
 		}

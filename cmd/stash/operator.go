@@ -196,7 +196,7 @@ func (a *assembly) assemble(ctx context.Context) error {
 		return err
 	}
 	a.broker = &broker.Server{
-		Identify: &broker.Authenticator{Client: reviewer, Reader: reviewer, AgentCommand: controller.AgentCommand},
+		Identify: &broker.Authenticator{Client: reviewer, Reader: reviewer, AgentCommand: controller.AgentCommand, Image: a.options.image, TrustedImages: a.options.trustedImages},
 		Work:     agents, Results: agents, Log: a.log,
 	}
 	for _, add := range []func(context.Context) error{a.addMetrics, a.addServers, a.addWebhooks, a.addControllers, a.addProbes} {

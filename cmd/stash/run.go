@@ -26,6 +26,7 @@ type runOptions struct {
 	maxRollouts                         int
 	pullSecrets                         []string
 	limits                              session.Limits
+	trustedImages                       []string
 	logLevel, logFormat, nativeSidecars string
 }
 
@@ -61,6 +62,7 @@ connect to; on the leader also the controllers and the scheduler.`,
 	f.StringVar(&o.podName, "pod-name", os.Getenv("POD_NAME"), "name of the operator's own pod")
 	f.StringVar(&o.image, "image", "", "image of the agents (default: that of the operator's own pod)")
 	f.StringSliceVar(&o.pullSecrets, "image-pull-secrets", nil, "names of pull secrets for the agents' image, used in each namespace that has a Secret of that name")
+	f.StringSliceVar(&o.trustedImages, "trusted-images", nil, "images whose repositories agents may come from, beside the operator's own: those of a mirror that rewrites pods, or of before a move")
 	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address of the admission webhooks")
 	f.StringVar(&o.brokerAddress, "broker-address", ":9444", "address of the broker")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
