@@ -40,7 +40,7 @@ func data() v1beta1.Rule { return v1beta1.Rule{Paths: []string{"/data"}} }
 func (s *site) restoreEnded(name string) *v1beta1.RestoreSession {
 	s.Helper()
 	rs := &v1beta1.RestoreSession{}
-	s.eventually(long, "RestoreSession "+name+" ends", func(ctx context.Context) error {
+	s.eventually(longest, "RestoreSession "+name+" ends", func(ctx context.Context) error {
 		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, rs); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func nothingToRestore(s *site) {
 	}
 	s.gate.refuse()
 	s.restore("unreachable", "repo", workload("Deployment", "web"), data())
-	s.notRestored("unreachable", "cannot be read")
+	s.notRestored("unreachable", "connection reset")
 	s.gate.heal()
 	if after := s.running(1)[0].UID; after != before {
 		s.Error("the pod was replaced for nothing")
