@@ -39,7 +39,10 @@ func TestOurWorkersAreBelieved(t *testing.T) {
 				return nil
 			}})
 			w.Image = "registry.example/stash:v2"
-			job := (&Repositories{World: w}).workerJob(repo)
+			job, err := (&Repositories{World: w}).workerJob(t.Context(), repo)
+			if err != nil {
+				t.Fatal(err)
+			}
 			job.UID = types.UID("j1")
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "worker", UID: "p1"}, Spec: job.Spec.Template.Spec}
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: job.UID, Controller: new(true)}}
