@@ -57,8 +57,10 @@ func agentContainer(name string, role protocol.Role) corev1.Container {
 		},
 		Env: []corev1.EnvVar{{Name: "GOMAXPROCS", Value: "1"}},
 		VolumeMounts: []corev1.VolumeMount{
-			{Name: api.VolumeTmp, MountPath: api.MountTmp}, {Name: api.VolumeToken, MountPath: api.MountToken},
-			{Name: api.VolumeCA, MountPath: api.MountCA}, {Name: "data", MountPath: "/data"},
+			{Name: api.VolumeTmp, MountPath: api.MountTmp},
+			{Name: api.VolumeToken, MountPath: api.MountToken},
+			{Name: api.VolumeCA, MountPath: api.MountCA},
+			{Name: "data", MountPath: "/data"},
 			{Name: "kube-api-access", MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"},
 		},
 	}
