@@ -37,7 +37,7 @@ func Build(ctx context.Context, cache *cluster.Cache, root, version string) (arc
 
 // compile builds a static program, as `make build` does.
 func compile(ctx context.Context, root, version, pkg, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", to, pkg) //nolint:gosec // arguments of our own
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", to, pkg) //nolint:gosec // arguments of our own
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
