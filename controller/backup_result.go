@@ -46,7 +46,7 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		return write, nil
 	})
 	if err == nil && heard != nil && r.Error != "" {
-		err = g.ended(ctx, heard, id, r)
+		err = g.endedBackup(ctx, heard, id, r)
 	}
 	if err == nil && told != nil {
 		if stats.Phase == v1beta1.HostBackupSucceeded {

@@ -38,6 +38,9 @@ func (g *Agents) restoreResult(ctx context.Context, id broker.Identity, r protoc
 		}
 		return write, err
 	})
+	if err == nil && r.Error != "" {
+		err = g.ended(ctx, rs.Spec.Repository, rs.Namespace, id, r)
+	}
 	if err == nil && told != nil {
 		if r.Error == "" {
 			g.event(told, corev1.EventTypeNormal, "Host Restore Succeeded", fmt.Sprintf("pod %s restored host %s in %s", id.Pod, written.Hostname, r.Duration.Round(time.Millisecond)))

@@ -13,15 +13,17 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/session"
 )
 
 // maxHolders bounds the record of pods that were given credentials for a Repository.
 const maxHolders = 50
 
 // ended records that restic has failed in a pod and is not running any more: a lock that it could
-// not remove, since the backend was away, is known dead though the pod lives. Nothing is recorded
-// while the pod has other work, whose locks are alive.
-func (g *Agents) ended(ctx context.Context, bs *v1beta1.BackupSession, id broker.Identity, r protocol.Result) error {
+// not remove, since the backend was away, is known dead though the pod lives, and is looked for. Nothing
+// is recorded while the pod has other work, whose locks are alive.
+func (g *Agents) ended(ctx context.Context, ref v1beta1.KindRepositoryRef, namespace string, id broker.Identity, r protocol.Result) error {
 	list := &v1beta1.BackupSessionList{}
 	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
 		return fmt.Errorf("list BackupSessions: %w", err)
@@ -33,11 +35,7 @@ func (g *Agents) ended(ctx context.Context, bs *v1beta1.BackupSession, id broker
 			}
 		}
 	}
-	config := &v1beta1.BackupConfiguration{}
-	if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, config); err != nil {
-		return client.IgnoreNotFound(err) //nolint:wrapcheck // nobody is told of a configuration that is gone
-	}
-	repo, err := g.Repository(ctx, config.Spec.Repository, config.Namespace)
+	repo, err := g.Repository(ctx, ref, namespace)
 	if err != nil || repo == nil {
 		return err
 	}
@@ -48,8 +46,31 @@ func (g *Agents) ended(ctx context.Context, bs *v1beta1.BackupSession, id broker
 			return false, nil
 		}
 		live.Status.Holders[i].Ended = &at
+		if len(live.Status.Locks) == 0 && mayLeaveLock(r.Reason) {
+			live.Status.Locks = []string{session.UnknownLock}
+		}
 		return true, nil
 	}))
+}
+
+// mayLeaveLock tells whether a run that failed for a reason may have left its lock: it had one, and
+// could not remove it.
+func mayLeaveLock(r restic.Reason) bool {
+	switch r {
+	case restic.ReasonDeadline, restic.ReasonCanceled, restic.ReasonUnreachable, restic.ReasonOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// endedBackup is ended for a backup's agent.
+func (g *Agents) endedBackup(ctx context.Context, bs *v1beta1.BackupSession, id broker.Identity, r protocol.Result) error {
+	config := &v1beta1.BackupConfiguration{}
+	if err := g.Get(ctx, client.ObjectKey{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}, config); err != nil {
+		return client.IgnoreNotFound(err) //nolint:wrapcheck // nobody is told of a configuration that is gone
+	}
+	return g.ended(ctx, config.Spec.Repository, config.Namespace, id, r)
 }
 
 // holds records that a pod is given credentials for a Repository, before it is: a lock that it
