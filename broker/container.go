@@ -131,13 +131,13 @@ func arguments(args []string, role protocol.Role) string {
 
 // surroundings says what is wrong with what the container mounts and what runs beside its program.
 func surroundings(c *corev1.Container, role protocol.Role) string {
-	ours := map[string]string{
+	own := map[string]string{
 		api.MountTmp: api.VolumeTmp, api.MountToken: api.VolumeToken, api.MountCA: api.VolumeCA,
 		mutators.MountRestoreState: mutators.VolumeRestoreState,
 	}
 	for _, m := range c.VolumeMounts {
 		at := path.Clean("/" + m.MountPath)
-		if volume, ok := ours[at]; ok && volume == m.Name && m.SubPath == "" && m.SubPathExpr == "" {
+		if name, ok := own[at]; ok && name == m.Name && m.SubPath == "" && m.SubPathExpr == "" {
 			continue
 		}
 		if mutators.Hides(at) || at == "/etc/ld.so.preload" {
@@ -152,44 +152,59 @@ func surroundings(c *corev1.Container, role protocol.Role) string {
 
 // intruder finds who else in the pod gets at an agent's token or scratch files, or at its process.
 func intruder(pod *corev1.Pod) string {
-	private := map[string]bool{api.VolumeTmp: true, api.VolumeToken: true}
-	for _, v := range pod.Spec.Volumes {
-		if v.Name == api.VolumeTmp && v.EmptyDir == nil {
-			return fmt.Sprintf("volume %q is not the pod's own", v.Name)
-		}
-		for _, s := range projections(v) {
-			private[v.Name] = private[v.Name] || s.ServiceAccountToken != nil && s.ServiceAccountToken.Audience == api.TokenAudience
-		}
-	}
-	agents := []string{api.ContainerSidecar, api.ContainerRestore, api.ContainerWorker}
-	shares := func(name string, mounts []corev1.VolumeMount) string {
-		for _, m := range mounts {
-			if private[m.Name] {
-				return fmt.Sprintf("volume %q is also mounted by container %q", m.Name, name)
-			}
-		}
-		return ""
+	if v := volume(pod, api.VolumeTmp); v != nil && v.EmptyDir == nil {
+		return fmt.Sprintf("volume %q is not the pod's own", v.Name)
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if slices.Contains(agents, c.Name) {
+		if ours(c.Name) {
 			continue
 		}
-		if why := shares(c.Name, c.VolumeMounts); why != "" {
+		if why := shares(pod, c.Name, c.VolumeMounts); why != "" {
 			return why
 		}
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		if slices.Contains(agents, c.TargetContainerName) {
+		if ours(c.TargetContainerName) {
 			return fmt.Sprintf("the ephemeral container %q sees its processes", c.Name)
 		}
-		if why := shares(c.Name, c.VolumeMounts); why != "" {
+		if why := shares(pod, c.Name, c.VolumeMounts); why != "" {
 			return why
 		}
 	}
 	return ""
 }
 
-func projections(v corev1.Volume) []corev1.VolumeProjection {
+func ours(container string) bool {
+	return slices.Contains([]string{api.ContainerSidecar, api.ContainerRestore, api.ContainerWorker}, container)
+}
+
+// shares tells whether a container mounts what is for agents alone: their scratch files, and any
+// volume with a token of their audience.
+func shares(pod *corev1.Pod, container string, mounts []corev1.VolumeMount) string {
+	for _, m := range mounts {
+		private := m.Name == api.VolumeTmp || m.Name == api.VolumeToken
+		if v := volume(pod, m.Name); v != nil {
+			private = private || slices.ContainsFunc(projections(v), func(s corev1.VolumeProjection) bool {
+				return s.ServiceAccountToken != nil && s.ServiceAccountToken.Audience == api.TokenAudience
+			})
+		}
+		if private {
+			return fmt.Sprintf("volume %q is also mounted by container %q", m.Name, container)
+		}
+	}
+	return ""
+}
+
+func volume(pod *corev1.Pod, name string) *corev1.Volume {
+	for i := range pod.Spec.Volumes {
+		if pod.Spec.Volumes[i].Name == name {
+			return &pod.Spec.Volumes[i]
+		}
+	}
+	return nil
+}
+
+func projections(v *corev1.Volume) []corev1.VolumeProjection {
 	if v.Projected == nil {
 		return nil
 	}

@@ -141,6 +141,7 @@ func connect(t *testing.T, server *httptest.Server, version int, running ...stri
 		cancel()
 		t.Fatal(err)
 	}
+	writer.Wait() // what is said next comes after the greeting
 	a.lines = bufio.NewScanner(response.Body)
 	a.close = func() {
 		cancel()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/guard"
 )
 
 // Orders are what an agent is to do now.
@@ -56,8 +57,14 @@ type Server struct {
 	MaxStreams int64
 	// Recheck is how often orders are read without a notification. Default: 15 s.
 	Recheck time.Duration
+	// Patience is how long an agent waits until its turn to be identified comes. Default: 10 s.
+	Patience time.Duration
+	// Refused is told of everybody who is refused, and of streams that are ended; may be nil.
+	Refused func(Refusal)
 
 	open    atomic.Int64
+	once    sync.Once
+	limits  *limits
 	mu      sync.Mutex
 	streams map[string]*stream // by pod UID and role
 }
@@ -79,41 +86,77 @@ func (s *Server) Notify(podUID string) {
 // ServeHTTP serves one agent for as long as its stream is open.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.URL.Path != protocol.Path {
-		http.NotFound(w, r)
+		s.refuse(w, RefusedRequest, http.StatusNotFound, "404 page not found")
 		return
 	}
 	if r.ProtoMajor != 2 {
-		http.Error(w, "HTTP/2 is required", http.StatusHTTPVersionNotSupported)
+		s.refuse(w, RefusedRequest, http.StatusHTTPVersionNotSupported, "HTTP/2 is required")
 		return
 	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || token == "" || len(token) > maxToken {
+		s.refuse(w, RefusedNoToken, http.StatusUnauthorized, "a bearer token is required")
+		return
+	}
+	id, ok := s.identify(w, r, token)
+	if !ok {
+		return
+	}
+	// The connection is not a stranger's any more.
+	defer guard.Proven(r.Context())()
 	limit := s.MaxStreams
 	if limit == 0 {
 		limit = 20000
 	}
 	if s.open.Add(1) > limit {
 		s.open.Add(-1)
-		w.Header().Set("Retry-After", "10")
-		http.Error(w, "too many agents on this replica", http.StatusServiceUnavailable)
+		s.refuse(w, RefusedTooMany, http.StatusServiceUnavailable, "too many agents on this replica")
 		return
 	}
 	defer s.open.Add(-1)
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" {
-		http.Error(w, "a bearer token is required", http.StatusUnauthorized)
-		return
+	s.serve(w, r, id)
+}
+
+// identify asks who an agent is, when its turn has come: the API server must not be asked more than it
+// can answer, and one address not instead of all others.
+func (s *Server) identify(w http.ResponseWriter, r *http.Request, token string) (Identity, bool) {
+	patience := s.Patience
+	if patience == 0 {
+		patience = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	gate, address := s.shared().identifying, guard.AddressOf(r.RemoteAddr)
+	err := gate.Enter(ctx, address)
+	if err == nil {
+		defer gate.Leave(address)
+		err = ctx.Err()
+	}
+	if err != nil {
+		s.refuse(w, RefusedBusy, http.StatusServiceUnavailable, "too many agents connect at the same time")
+		return Identity{}, false
 	}
 	role := protocol.Role(r.Header.Get(protocol.RoleHeader))
-	id, err := s.Identify.Identify(r.Context(), token, role)
-	if err != nil {
-		s.Log.Info("refused an agent", "remote", hostOnly(r.RemoteAddr), "role", string(role), "err", err)
-		if errors.Is(err, ErrDenied) {
-			http.Error(w, err.Error(), http.StatusForbidden)
-			return
-		}
-		http.Error(w, "who this agent is cannot be proven now", http.StatusServiceUnavailable)
-		return
+	id, err := s.Identify.Identify(ctx, token, role)
+	switch {
+	case err == nil:
+		return id, true
+	case errors.Is(err, ErrDenied):
+		s.refuse(w, RefusedDenied, http.StatusForbidden, err.Error())
+	default:
+		s.refuse(w, RefusedUnavailable, http.StatusServiceUnavailable, "who this agent is cannot be proven now")
 	}
-	s.serve(w, r, id)
+	s.Log.Info("refused an agent", "remote", hostOnly(r.RemoteAddr), "role", known(role), "err", err)
+	return Identity{}, false
+}
+
+// known is a role for the log, which strangers must not write to as they like.
+func known(r protocol.Role) string {
+	switch r {
+	case protocol.RoleSidecar, protocol.RoleInit, protocol.RoleWorker:
+		return string(r)
+	}
+	return "unknown"
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, id Identity) {
@@ -144,6 +187,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, id Identity) {
 		return
 	}
 	if err := st.run(ctx, r.Body); err != nil && !errors.Is(err, context.Canceled) {
+		s.ended(err)
 		s.Log.Debug("stream ended", "pod", id.Namespace+"/"+id.Pod, "err", err)
 	}
 }

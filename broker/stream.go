@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,11 +17,6 @@ import (
 
 // aliveEvery is how often it is told that an agent lives.
 const aliveEvery = time.Minute
-
-var (
-	errSilent  = errors.New("the agent was silent for too long")
-	errVersion = errors.New("the agent speaks another version of the protocol")
-)
 
 // stream is the conversation with one agent.
 type stream struct {
@@ -60,7 +54,8 @@ func (st *stream) close() { st.once.Do(func() { close(st.closed) }) }
 
 // run reads the agent's lines in a goroutine of its own and writes orders in this one.
 func (st *stream) run(ctx context.Context, body io.ReadCloser) error {
-	lines := make(chan protocol.Up)
+	ctx, cancel := context.WithCancel(ctx)
+	lines := make(chan said)
 	readErr := make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
@@ -69,6 +64,7 @@ func (st *stream) run(ctx context.Context, body io.ReadCloser) error {
 	}()
 	defer func() {
 		st.close()
+		cancel()
 		_ = body.Close() // ends the reader
 		<-done
 	}()
@@ -94,9 +90,11 @@ func (st *stream) run(ctx context.Context, body io.ReadCloser) error {
 			return err
 		case <-silent.C:
 			return errSilent
-		case up := <-lines:
+		case s := <-lines:
 			silent.Reset(3 * protocol.HeartbeatInterval)
-			if err := st.hear(ctx, up); err != nil {
+			err := st.hear(ctx, s.up)
+			s.free()
+			if err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -109,34 +107,39 @@ func (st *stream) run(ctx context.Context, body io.ReadCloser) error {
 	}
 }
 
+// said is a line of the agent's, and what gives its room back when it has been dealt with.
+type said struct {
+	up   protocol.Up
+	free func()
+}
+
 // read decodes lines until the body ends.
-func (st *stream) read(ctx context.Context, body io.Reader, lines chan<- protocol.Up) error {
+func (st *stream) read(ctx context.Context, body io.Reader, lines chan<- said) error {
 	limit := protocol.MaxLine
 	if st.id.Role == protocol.RoleWorker {
 		limit = protocol.MaxWorkerLine
 	}
-	scanner := bufio.NewScanner(body)
-	scanner.Buffer(make([]byte, 0, 4<<10), limit)
-	for scanner.Scan() {
-		var up protocol.Up
-		if err := json.Unmarshal(scanner.Bytes(), &up); err != nil {
-			return fmt.Errorf("decode line: %w", err)
+	reader := newLineReader(body, limit, st.server.shared().longLines)
+	for {
+		line, free, err := reader.next(ctx)
+		if err != nil {
+			return fmt.Errorf("read line: %w", err)
+		}
+		s := said{free: free}
+		if err := json.Unmarshal(line, &s.up); err != nil {
+			free()
+			return fmt.Errorf("%w: %w", errNonsense, err)
 		}
 		select {
-		case lines <- up:
+		case lines <- s:
 		case <-ctx.Done():
+			free()
 			return ctx.Err()
-		case <-st.closed:
-			return nil
 		}
 	}
-	if err := scanner.Err(); err != nil {
-		return fmt.Errorf("read line: %w", err)
-	}
-	return io.EOF
 }
 
-func (st *stream) hello(ctx context.Context, lines <-chan protocol.Up, readErr <-chan error) error {
+func (st *stream) hello(ctx context.Context, lines <-chan said, readErr <-chan error) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -144,9 +147,11 @@ func (st *stream) hello(ctx context.Context, lines <-chan protocol.Up, readErr <
 		return err
 	case <-time.After(protocol.HeartbeatInterval):
 		return errSilent
-	case up := <-lines:
+	case s := <-lines:
+		defer s.free()
+		up := s.up
 		if up.Hello == nil {
-			return errors.New("the first line is not Hello")
+			return fmt.Errorf("%w: the first one is not Hello", errNonsense)
 		}
 		if up.Hello.Version != protocol.Version {
 			err := st.send(protocol.Down{Refuse: fmt.Sprintf("this Stash speaks version %d of the agent protocol, the agent version %d: restart the pod", protocol.Version, up.Hello.Version)})

@@ -150,12 +150,14 @@ func TestNamesAreClean(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	run := prometheus.NewPedanticRegistry()
-	r := metrics.NewRuntime(func() int64 { return 3 })
+	r := metrics.NewRuntime(func() int64 { return 3 }, metrics.Known{Refusals: []string{"Denied"}, Servers: []string{"broker"}, Closed: []string{"Total"}})
 	if err := r.Register(run); err != nil {
 		t.Fatal(err)
 	}
 	r.Observe("pods", "allow", "Injected", .001)
 	r.Lag(-time.Second)
+	r.Refused("Denied")
+	r.Closed("broker", "Total")
 	if problems, err := testutil.GatherAndLint(run); err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}

@@ -43,12 +43,13 @@ func Routes(o Options) ([]Route, error) {
 		return nil, errors.New("serve hooks: there is nobody to ask for rights")
 	}
 	var out []Route
+	shared := newLoad()
 	for _, h := range Hooks() {
 		serve, err := o.serve(h)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Route{Hook: h, Handler: &endpoint{hook: h, serve: serve, observer: o.Observer, log: o.Log}})
+		out = append(out, Route{Hook: h, Handler: &endpoint{hook: h, serve: serve, load: shared, observer: o.Observer, log: o.Log}})
 	}
 	return out, nil
 }
@@ -84,35 +85,42 @@ func (o *Options) serve(h Hook) (serveFunc, error) {
 type endpoint struct {
 	hook     Hook
 	serve    serveFunc
+	load     *load
 	observer Observer
 	log      *slog.Logger
 }
 
 // ServeHTTP answers one AdmissionReview. What cannot be read gets an HTTP error, upon which the API
-// server does what the hook's failure policy says.
+// server does what the hook's failure policy says. While there is no room it is 429, upon which the
+// API server tries again, as long as the hook's time lasts.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	defer func() { _ = r.Body.Close() }()
+	// The API server has given up by then; whoever is asked should not work on.
+	limit := time.Duration(e.hook.TimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel()
+	leave, err := e.load.enter(ctx, r)
+	if err != nil {
+		e.fail(w, err, start)
+		return
+	}
+	defer leave()
+	// A body that trickles in must not keep its room; tests have no connection to set this on.
+	_ = http.NewResponseController(w).SetReadDeadline(start.Add(limit))
 	body, err := readBody(r)
 	var v review
 	if err == nil {
 		v, err = readReview(body)
 	}
 	if err != nil {
-		code := http.StatusBadRequest
-		if errors.Is(err, errTooLarge) {
-			code = http.StatusRequestEntityTooLarge
-		}
-		e.fail(w, code, err, start)
+		e.fail(w, err, start)
 		return
 	}
-	// The API server has given up by then; whoever is asked should not work on.
-	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.hook.TimeoutSeconds)*time.Second)
-	defer cancel()
 	a := e.decide(ctx, &v)
 	out, err := a.write(make([]byte, 0, a.size()), v.uid)
 	if err != nil {
-		e.fail(w, http.StatusInternalServerError, err, start)
+		e.fail(w, fmt.Errorf("%w: %w", errUnwritten, err), start)
 		return
 	}
 	w.Header()["Content-Type"] = jsonType()
@@ -146,10 +154,27 @@ func (e *endpoint) decide(ctx context.Context, v *review) (a answer) {
 	return a
 }
 
-func (e *endpoint) fail(w http.ResponseWriter, code int, err error, start time.Time) {
-	e.log.Warn("admission request failed", "hook", e.hook.Name, "error", err)
+var errUnwritten = errors.New("the answer cannot be written")
+
+func (e *endpoint) fail(w http.ResponseWriter, err error, start time.Time) {
+	code, reason := http.StatusBadRequest, Unreadable
+	switch {
+	case errors.Is(err, errTooLarge):
+		code = http.StatusRequestEntityTooLarge
+	case errors.Is(err, errUnwritten):
+		code = http.StatusInternalServerError
+	case errors.Is(err, errBusy):
+		code, reason = http.StatusTooManyRequests, Busy
+		w.Header().Set("Retry-After", "1")
+	}
+	if reason == Busy {
+		// There are many of them.
+		e.log.Debug("admission request refused", "hook", e.hook.Name, "error", err)
+	} else {
+		e.log.Warn("admission request failed", "hook", e.hook.Name, "error", err)
+	}
 	http.Error(w, err.Error(), code)
-	e.observe(Failed, Unreadable, start)
+	e.observe(Failed, reason, start)
 }
 
 func (e *endpoint) observe(d Decision, r Reason, start time.Time) {

@@ -53,6 +53,8 @@ const (
 	WrongKind Reason = "WrongKind"
 	// Unreadable: the request is no AdmissionReview, or too large.
 	Unreadable Reason = "Unreadable"
+	// Busy: there were too many requests at the same time.
+	Busy Reason = "Busy"
 	// Panicked: a bug; the log has the stack.
 	Panicked Reason = "Panicked"
 )
@@ -80,6 +82,7 @@ func Reasons() []ReasonDoc {
 		{LookupFailed, "What the decision needs could not be read from the cluster."},
 		{WrongKind, "The object is not of the kind that the hook is for."},
 		{Unreadable, "The request is no AdmissionReview, or too large."},
+		{Busy, "There are too many requests at the same time; the API server is asked to try again in a second."},
 		{Panicked, "A bug; the operator's log has the stack."},
 	}
 	return slices.Concat(own, decided())

@@ -114,16 +114,22 @@ func handler(t testing.TB, c *cluster, o webhook.Observer) http.Handler {
 	return h
 }
 
-// ask sends one request to a row of the real mux and returns the response and the patched object.
-func ask(t testing.TB, c *cluster, path string, request *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, []byte, string) {
+func encode(t testing.TB, request *admissionv1.AdmissionRequest) []byte {
 	t.Helper()
-	request.UID = "7e1d"
 	body, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: request,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return body
+}
+
+// ask sends one request to a row of the real mux and returns the response and the patched object.
+func ask(t testing.TB, c *cluster, path string, request *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, []byte, string) {
+	t.Helper()
+	request.UID = "7e1d"
+	body := encode(t, request)
 	seen := &counts{}
 	rec := httptest.NewRecorder()
 	handler(t, c, seen).ServeHTTP(rec, httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body)))

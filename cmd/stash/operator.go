@@ -23,6 +23,7 @@ import (
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/controller"
+	"github.com/seed-731df569/stash/guard"
 	"github.com/seed-731df569/stash/metrics"
 )
 
@@ -209,7 +210,10 @@ func (a *assembly) assemble(ctx context.Context) error {
 
 // addMetrics adds what /metrics tells of Stash.
 func (a *assembly) addMetrics(context.Context) error {
-	a.runtime = metrics.NewRuntime(a.broker.Streams)
+	a.runtime = metrics.NewRuntime(a.broker.Streams, metrics.Known{
+		Refusals: texts(broker.Refusals()), Servers: []string{serverBroker, serverWebhook}, Closed: texts(guard.Reasons()),
+	})
+	a.broker.Refused = func(why broker.Refusal) { a.runtime.Refused(string(why)) }
 	if err := a.runtime.Register(ctrlmetrics.Registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -217,6 +221,14 @@ func (a *assembly) addMetrics(context.Context) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, 0, len(list))
+	for _, t := range list {
+		out = append(out, string(t))
+	}
+	return out
 }
 
 // reviewClient is for the proof of identities, or of rights, alone: whoever reaches the broker or

@@ -18,7 +18,6 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
-	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/webhook"
 )
 
@@ -38,7 +37,7 @@ func (a *assembly) addServers(ctx context.Context) error {
 		func(ctx context.Context) error { return a.keeper.Run(ctx) },
 		a.world.WatchNodes,
 		func(ctx context.Context) error {
-			return serveTLS(ctx, a.options.brokerAddress, a.source, a.broker)
+			return a.broking().serve(ctx, a.options.brokerAddress, a.source, a.broker)
 		},
 	} {
 		if err := a.mgr.Add(run); err != nil {
@@ -46,31 +45,6 @@ func (a *assembly) addServers(ctx context.Context) error {
 		}
 	}
 	return a.notifyAgents(ctx)
-}
-
-// serveTLS serves HTTP/2 and HTTP/1.1 over TLS 1.3 until ctx ends; open requests are ended then.
-func serveTLS(ctx context.Context, address string, source *certs.Source, h http.Handler) error {
-	server := &http.Server{
-		Addr: address, Handler: h, TLSConfig: certs.TLSConfig(source),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServeTLS("", "") }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve %s: %w", address, err)
-	case <-ctx.Done():
-	}
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := server.Shutdown(limit); err != nil {
-		_ = server.Close()
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", address, err)
-	}
-	return nil
 }
 
 // notifyAgents makes the broker read an agent's orders when an object that names its pod changes.

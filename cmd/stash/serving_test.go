@@ -277,7 +277,7 @@ func TestAReplicaIsReadyWhenItKnowsAndAnswers(t *testing.T) {
 	}
 	begin(func() error { return s.mgr.Start(running) })
 	answer := func(address string) {
-		begin(func() error { return serveTLS(running, address, s.source, http.NotFoundHandler()) })
+		begin(func() error { return s.admitting().serve(running, address, s.source, http.NotFoundHandler()) })
 	}
 
 	s.failing(t, "broker", "caches", "registered", "webhook")

@@ -62,7 +62,7 @@ func (a *assembly) addWebhooks(ctx context.Context) error {
 		return fmt.Errorf("make webhooks: %w", err)
 	}
 	serve := everywhere(func(ctx context.Context) error {
-		return serveTLS(ctx, a.options.webhookAddress, a.source, handler)
+		return a.admitting().serve(ctx, a.options.webhookAddress, a.source, handler)
 	})
 	if err := a.mgr.Add(serve); err != nil {
 		return fmt.Errorf("add webhooks: %w", err)

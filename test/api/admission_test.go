@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -48,6 +49,35 @@ type admission struct {
 	mu    sync.Mutex
 	users []authenticationv1.UserInfo
 	seen  []string
+	// busy counts the requests that were asked to come again.
+	busy int
+}
+
+// comesAgain is the name of an object that there is no room for at first.
+const comesAgain = "comes-again"
+
+// busyOnce answers one request as the webhook does when there are too many.
+func (a *admission) busyOnce(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		a.mu.Lock()
+		refuse := a.busy == 0 && bytes.Contains(body, []byte(comesAgain))
+		if refuse {
+			a.busy++
+		}
+		a.mu.Unlock()
+		if refuse {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many", http.StatusTooManyRequests)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Allowed asks the API server and remembers of whom.
@@ -114,7 +144,7 @@ func serve(t *testing.T, s *apiserver.Server) *admission {
 		}
 	})
 	installation := webhook.Installation{Namespace: "stash"}
-	installation.URL, installation.CABundle = listen(t, s.MachineIP, handler)
+	installation.URL, installation.CABundle = listen(t, s.MachineIP, a.busyOnce(handler))
 	for _, o := range []client.Object{webhook.Mutating(installation), webhook.Validating(installation)} {
 		if err := s.Client.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
@@ -183,6 +213,7 @@ func testAdmission(t *testing.T, s *apiserver.Server) {
 	})
 	t.Run("the operator is not asked", func(t *testing.T) { testOperator(t, s, a) })
 	t.Run("the whole user is asked about", func(t *testing.T) { testUser(t, s, a) })
+	t.Run("a busy webhook is asked again", func(t *testing.T) { testBusy(t, s, a) })
 	t.Run("nobody answers", func(t *testing.T) {
 		s.Kubectl(t, "", "delete", "clusterrolebinding", "stash-operator")
 		eachCase(t, "testdata/rights_unknown.txtar", func(t *testing.T, parts map[string]*txtar.File) { testPerson(t, s, parts) })
@@ -271,6 +302,19 @@ func testOperator(t *testing.T, s *apiserver.Server, a *admission) {
 	out, err := s.TryKubectl(t, fmt.Sprintf(manifest, "by-name"), "create", "--filename=-", "--as="+operatorName, "--as-group=writers")
 	if _, seen := a.since(); err == nil || len(seen) != 1 || seen[0] != "backupconfigurations denied MissingRight" {
 		t.Errorf("a user with the operator's name: %v: %s", seen, out)
+	}
+}
+
+// testBusy: the API server tries again by itself, within the time of the hook.
+func testBusy(t *testing.T, s *apiserver.Server, a *admission) {
+	a.since()
+	repository := parse(t, file(`{apiVersion: stash.appscode.com/v1alpha1, kind: Repository, metadata: {name: `+comesAgain+`, namespace: shop},
+  spec: {backend: {storageSecretName: storage, s3: {endpoint: "https://s3.example.com", bucket: backups}}}}`))
+	if err := s.Client.Create(t.Context(), repository, client.DryRunAll); err != nil {
+		t.Error(err)
+	}
+	if _, seen := a.since(); a.busy != 1 || len(seen) != 1 {
+		t.Errorf("refused %d times, then %v", a.busy, seen)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -179,9 +180,7 @@ func resigned(t *testing.T, s *apiserver.Server, token string, change map[string
 	if err := decoder.Decode(&claims); err != nil {
 		t.Fatal(err)
 	}
-	for k, v := range change {
-		claims[k] = v
-	}
+	maps.Copy(claims, change)
 	if text, err = json.Marshal(claims); err != nil {
 		t.Fatal(err)
 	}
