@@ -96,10 +96,14 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 		return a, true
 	}
 	if !o.Initialized {
-		if o.probed() || o.waitedForRepository(now) {
+		if o.probed() {
 			return Fail("BackendRepositoryNotFound", name+" holds no restic repository: there is nothing to restore"), true
 		}
-		return Wait("waiting for "+name+" to be checked", 2*time.Second), true
+		why := whyUnused(o.Repository, "nobody has looked into its backend yet")
+		if o.waitedForRepository(now) {
+			return Fail("RepositoryNotAvailable", name+" was not checked: "+why), true
+		}
+		return Wait("waiting for "+name+" to be checked: "+why, 2*time.Second), true
 	}
 	if len(o.HostNames) == 0 {
 		return Wait("waiting for pods of the target, which name its hosts: it has none now", 30*time.Second), true

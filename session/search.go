@@ -172,7 +172,7 @@ func pinFailed(o *Restore, now time.Time) (Action, bool) {
 }
 
 // pin asks for the snapshots to be chosen; the choice shows in the status.
-func pin(o *Restore, _ time.Time) (Action, bool) {
+func pin(o *Restore, now time.Time) (Action, bool) {
 	c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned)
 	message := "choosing snapshots"
 	switch {
@@ -181,6 +181,12 @@ func pin(o *Restore, _ time.Time) (Action, bool) {
 		return Action{}, false
 	default:
 		message += " again, after it failed: " + c.Message
+	}
+	if w := api.FindCondition(o.Repository.Status.Conditions, api.WorkerReady); w != nil && w.Status == metav1.ConditionFalse {
+		message += ": " + w.Message
+		if now.After(o.since(later(o.Session.CreationTimestamp.Time, w.LastTransitionTime.Time)).Add(o.Limits.Repository)) {
+			return Fail(w.Reason, fmt.Sprintf("no snapshots could be chosen for %s: %s", o.Limits.Repository, w.Message)), true
+		}
 	}
 	return Action{Kind: KindPin, Message: message, After: 2 * time.Second}, true
 }
