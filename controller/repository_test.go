@@ -151,6 +151,40 @@ func TestLocksAreLookedAtAndRememberedUntilTheyAreGone(t *testing.T) {
 	}
 }
 
+func TestLocksAreStillLookedAtAfterTheBackendWasAway(t *testing.T) {
+	now := metav1.NewTime(noon())
+	unreachable := protocol.Result{Error: "no route", Reason: restic.ReasonUnreachable, Finished: noon()}
+	unknown := []string{session.UnknownLock}
+	for name, c := range map[string]struct {
+		before []string
+		op     v1alpha1.RepositoryOperation
+		result protocol.Result
+		want   []string
+	}{
+		"a probe that fails":                  {unknown, v1alpha1.OperationProbe, unreachable, unknown},
+		"a probe that succeeds":               {unknown, v1alpha1.OperationProbe, protocol.Result{Finished: noon()}, unknown},
+		"an unlock that fails":                {unknown, v1alpha1.OperationUnlock, unreachable, unknown},
+		"retention that is cut off":           {nil, v1alpha1.OperationForget, unreachable, unknown},
+		"a first probe that fails":            {nil, v1alpha1.OperationProbe, unreachable, nil},
+		"an unlock that can never succeed":    {unknown, v1alpha1.OperationUnlock, protocol.Result{Error: "odd", Reason: restic.ReasonOther}, nil},
+		"an unlock of a repository that went": {unknown, v1alpha1.OperationUnlock, protocol.Result{Error: "none", Reason: restic.ReasonNoRepository}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := repository()
+			repo.Status.Locks = c.before
+			repo.Status.Holders = []v1alpha1.Holder{{Namespace: "demo", Pod: "worker", UID: "p1"}, {Namespace: "demo", Pod: "other", UID: "p2"}}
+			recordWork(repo, v1alpha1.RepositoryWork{Operation: c.op, PodUID: "p1"}, c.result, now)
+			if d := cmp.Diff(c.want, repo.Status.Locks); d != "" {
+				t.Errorf("locks (-want +got):\n%s", d)
+			}
+			h := repo.Status.Holders
+			if known := h[0].Ended != nil; known != (c.result.Error != "" && !c.result.Finished.IsZero()) || h[1].Ended != nil {
+				t.Errorf("holders: %+v", h)
+			}
+		})
+	}
+}
+
 // A living agent that says that its restic has ended leaves no living lock behind.
 func TestLocksFromBeforeAFailedRunAreDead(t *testing.T) {
 	repo := repository()

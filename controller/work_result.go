@@ -115,7 +115,10 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 		st.Locks = lockHosts(m.Locks) // somebody's: what they keep waiting is tried again as planned
 		return
 	}
-	st.Failures, st.NextAttempt, st.Locks = 0, nil, nil
+	st.Failures, st.NextAttempt = 0, nil
+	if w.Operation != v1alpha1.OperationProbe {
+		st.Locks = nil // a probe reads no locks
+	}
 	st.Phase = v1alpha1.RepositoryReady
 	set := func(kind string, ok bool, reason, message string) {
 		api.SetCondition(&st.Conditions, condition(kind, ok, reason, message, repo.Generation), now)
@@ -168,9 +171,18 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
 	}
+	if i := slices.IndexFunc(st.Holders, func(h v1alpha1.Holder) bool { return h.UID == w.PodUID }); i >= 0 && !r.Finished.IsZero() {
+		ended := metav1.NewTime(r.Finished)
+		st.Holders[i].Ended = &ended
+	}
+	unseen := slices.Contains(st.Locks, session.UnknownLock)
 	st.Locks = nil
 	switch r.Reason {
 	case restic.ReasonUnreachable, restic.ReasonAccessDenied, restic.ReasonNoBucket, restic.ReasonWrongPassword:
+		// What was to be looked at still is once the backend is back, and so is what this run left there.
+		if unseen || r.Reason == restic.ReasonUnreachable && w.Operation != v1alpha1.OperationProbe {
+			st.Locks = []string{session.UnknownLock}
+		}
 		set(api.BackendReachable, string(r.Reason))
 		st.Phase = v1alpha1.RepositoryNotReady
 		return

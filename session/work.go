@@ -133,7 +133,7 @@ func (o *Repository) want(now time.Time) WorkAction {
 	}
 	// What kept the last operation waiting is looked at before it is waited for; while agents work,
 	// there are locks of theirs, and searches must go on.
-	if slices.Contains(st.Locks, UnknownLock) && !o.Busy {
+	if slices.Contains(st.Locks, UnknownLock) && !o.Busy && api.IsTrue(st.Conditions, api.BackendReachable) {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if left := o.pause(now); left > 0 {
