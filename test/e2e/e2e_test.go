@@ -47,6 +47,13 @@ func TestBadDays(t *testing.T) {
 	}
 }
 
+// TestUnderLoad breaks the operator and the cluster while the API server is asked for much.
+func TestUnderLoad(t *testing.T) {
+	for _, c := range selected(t, "under load", underLoad()) {
+		t.Run(c.name, func(t *testing.T) { c.run(newSite(t)) })
+	}
+}
+
 // selected returns the scenarios that the regular expression in RUN finds; it looks at
 // "<group>: <name>". An empty one finds all.
 func selected(t *testing.T, group string, all []scenario) []scenario {

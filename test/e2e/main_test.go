@@ -1,6 +1,7 @@
 // Package e2e_test tries Stash on a real cluster of three nodes. TestSideBySide runs many tests at
 // a time, each in a namespace, with a bucket and a way to the storage of its own; TestBadDays then
-// breaks nodes, storage and operator, one test after the other.
+// breaks nodes, storage and operator, one test after the other,
+// and TestUnderLoad breaks admission while it is asked for much.
 //
 // The cluster is the one named "test" (CLUSTER). One that is up already is used and stays up; else
 // it is brought up and removed at the end, unless E2E_KEEP=1.
