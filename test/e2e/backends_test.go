@@ -31,6 +31,13 @@ func (s *site) roundTrip() {
 
 func localClaim(s *site) {
 	s.apply("deployment.yaml", vars{"Annotated": false})
+	s.onAClaim()
+	s.roundTrip()
+}
+
+// onAClaim keeps the repository of the application that runs on a claim.
+func (s *site) onAClaim() {
+	s.Helper()
 	// One node alone can mount this kind of claim: it has to be the one of the application.
 	node := s.running(1)[0].Spec.NodeName
 	s.apply("claim.yaml", vars{"Claim": "backups", "Node": node})
@@ -39,7 +46,6 @@ func localClaim(s *site) {
 	s.configReady("conf")
 	s.repoReady("repo")
 	s.running(1)
-	s.roundTrip()
 }
 
 // localHostPath keeps the repository in a folder that all nodes share, as a network file system

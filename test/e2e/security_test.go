@@ -11,6 +11,7 @@ import (
 func security() []scenario {
 	return []scenario{
 		{"a restricted namespace gets a sidecar that is not root", restrictedComesBack},
+		{"a restricted namespace can keep its repository on a claim", restrictedKeepsOnAClaim},
 		{"files that cannot be read make a backup incomplete and are named", unreadableAreNamed},
 	}
 }
@@ -31,8 +32,14 @@ func (s *site) restricted() string {
 		s.Errorf("the sidecar runs as %v", u)
 	}
 	s.configReady("deploy-web")
-	s.exec(pod.Name, "sh", "-c", `cd /data && mkdir -m 750 a && echo one > a/one && echo two > two && chmod 600 two && ln two a/hard && ln -s ../two a/link && touch -d "2001-02-03 04:05:06" a/one`)
+	s.written(pod.Name)
 	return s.claimDir("web")
+}
+
+// written makes files of the application's own user in its volume.
+func (s *site) written(pod string) {
+	s.Helper()
+	s.exec(pod, "sh", "-c", `cd /data && mkdir -m 750 a && echo one > a/one && echo two > two && chmod 600 two && ln two a/hard && ln -s ../two a/link && touch -d "2001-02-03 04:05:06" a/one`)
 }
 
 func restrictedComesBack(s *site) {
@@ -45,6 +52,21 @@ func restrictedComesBack(s *site) {
 	s.running(1)
 	s.same("the volume", want, dir)
 	s.unlocked()
+}
+
+func restrictedKeepsOnAClaim(s *site) {
+	s.kubectl("label", "namespace", s.ns, "pod-security.kubernetes.io/enforce=restricted")
+	s.apply("restricted.yaml", vars{"Annotated": false})
+	s.onAClaim()
+	dir := s.claimDir("web")
+	s.written(s.running(1)[0].Name)
+	want := s.tree(dir)
+	s.backup("conf")
+	s.exec(s.running(1)[0].Name, "sh", "-c", "rm -rf /data/*")
+	s.restore("back", "repo", workload("Deployment", "web"), data())
+	s.restored("back")
+	s.running(1)
+	s.same("the volume", want, dir)
 }
 
 func unreadableAreNamed(s *site) {

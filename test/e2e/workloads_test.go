@@ -20,6 +20,7 @@ func workloads() []scenario {
 		{"an annotated Deployment is backed up on schedule and comes back byte for byte", deploymentComesBack},
 		{"an annotated StatefulSet has a host for each pod", statefulSetComesBack},
 		{"an annotated DaemonSet has a host for each node", daemonSetComesBack},
+		{"a blueprint can keep everything but the workload in another namespace", vaultKeeps},
 	}
 }
 
