@@ -187,7 +187,13 @@ func (r *Repositories) observeWorker(ctx context.Context, o *session.Repository)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read worker: %w", err)
 	}
-	if err == nil && job.DeletionTimestamp == nil {
+	fits := err == nil && job.DeletionTimestamp == nil
+	if fits && o.Repository.Status.Work == nil { // what is under way is not disturbed
+		if fits, err = r.fits(ctx, o.Repository, job); err != nil {
+			return err
+		}
+	}
+	if fits {
 		pods := &corev1.PodList{}
 		if err := r.List(ctx, pods, client.InNamespace(job.Namespace), client.MatchingFields{indexOwner: string(job.UID)}); err != nil {
 			return fmt.Errorf("list worker's pods: %w", err)

@@ -72,7 +72,11 @@ func (r *Repositories) ensureWorker(ctx context.Context, repo *v1alpha1.Reposito
 	if err != nil {
 		return none, err
 	}
-	if job.Status.Succeeded > 0 || job.Status.Failed > 0 || r.stuck(job) {
+	fits, err := r.fits(ctx, repo, job)
+	if err != nil {
+		return none, err
+	}
+	if !fits || job.Status.Succeeded > 0 || job.Status.Failed > 0 || r.stuck(job) {
 		uid := job.UID
 		err := r.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
@@ -177,24 +181,45 @@ func (r *Repositories) stuck(job *batchv1.Job) bool {
 	return ready == 0 && r.Now().Sub(job.CreationTimestamp.Time) > 5*time.Minute
 }
 
-// workerJob is the worker of a Repository, as its namespace wants pods to be.
-func (r *Repositories) workerJob(ctx context.Context, repo *v1alpha1.Repository) (*batchv1.Job, error) {
+// fits tells whether a worker writes a repository on a mounted volume as those do who share it. It
+// may be older than they are: a Repository is looked at before anybody uses it, and what a worker of
+// another user makes there, they cannot read.
+func (r *Repositories) fits(ctx context.Context, repo *v1alpha1.Repository, job *batchv1.Job) (bool, error) {
+	if v, _ := mounted(repo); v == nil {
+		return true, nil
+	}
+	in, err := r.workerInput(ctx, repo)
+	if err != nil || len(in.Writers) == 0 {
+		return true, err
+	}
+	return in.Fits(&job.Spec.Template), nil
+}
+
+// workerInput is what the worker of a Repository is made of.
+func (r *Repositories) workerInput(ctx context.Context, repo *v1alpha1.Repository) (mutators.WorkerInput, error) {
 	in := mutators.WorkerInput{Idle: r.WorkerIdle}
 	in.Volume, in.Mount = mounted(repo)
 	var err error
 	if in.Settings, err = r.settings(ctx, repo.Namespace); err != nil {
-		return nil, err
+		return in, err
 	}
 	if in.Namespace, err = r.namespaceOf(ctx, repo.Namespace); err != nil {
-		return nil, err
+		return in, err
 	}
 	if in.PullSecrets, err = r.askedPullSecrets(ctx, repo.Namespace); err != nil {
-		return nil, err
+		return in, err
 	}
 	if in.Volume != nil {
-		if in.Writers, err = r.writers(ctx, repo); err != nil {
-			return nil, err
-		}
+		in.Writers, err = r.writers(ctx, repo)
+	}
+	return in, err
+}
+
+// workerJob is the worker of a Repository, as its namespace wants pods to be.
+func (r *Repositories) workerJob(ctx context.Context, repo *v1alpha1.Repository) (*batchv1.Job, error) {
+	in, err := r.workerInput(ctx, repo)
+	if err != nil {
+		return nil, err
 	}
 	var backoff, ttl int32 = 0, 60
 	return &batchv1.Job{

@@ -285,3 +285,66 @@ func TestAWorkerFitsItsNamespace(t *testing.T) {
 		t.Errorf("%v: %s", err, cmp.Diff(want, got))
 	}
 }
+
+// A Repository is looked at before anybody uses it; its worker must not make what its users cannot read.
+func TestAWorkerOfAnotherUserIsReplacedBeforeItWrites(t *testing.T) {
+	repo := repository()
+	repo.Spec.Backend = v1alpha1.Backend{StorageSecretName: "keys", Local: &v1alpha1.LocalSpec{
+		MountPath: "/safe", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "safe"}},
+	}}
+	ns := namespace("demo", "shop")
+	ns.Labels["pod-security.kubernetes.io/enforce"] = "restricted"
+	config := configuration()
+	config.Spec.Target.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "db"}}
+	set.Spec.Template.Spec = corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(1000))}, Volumes: []corev1.Volume{{Name: "data"}}}
+	w := newWorld(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+		if _, ok := obj.(*batchv1.Job); ok {
+			obj.SetUID("j1")
+			obj.SetCreationTimestamp(metav1.NewTime(noon()))
+		}
+		return c.Create(ctx, obj, opts...)
+	}}, ns, repo, keys(), set)
+	r := &Repositories{World: w}
+	key := client.ObjectKey{Namespace: "demo", Name: workerName(repo)}
+	user := func() int64 {
+		job := &batchv1.Job{}
+		if err := w.Get(t.Context(), key, job); err != nil {
+			return -1
+		}
+		return *job.Spec.Template.Spec.SecurityContext.RunAsUser
+	}
+	ensure := func() {
+		if _, err := r.ensureWorker(t.Context(), repo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ensure()
+	first := user()
+	ensure()
+	if first == 1000 || user() != first {
+		t.Fatalf("without users the worker is %d, then %d", first, user())
+	}
+	if err := w.Create(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	o := &session.Repository{Repository: repo}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "w", UID: "p1", OwnerReferences: []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: key.Name, UID: "j1", Controller: new(true)}}},
+		Status:     at("Running", corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}),
+	}
+	if err := w.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.observeWorker(t.Context(), o); err != nil || o.Worker != nil {
+		t.Errorf("%v: work is given to %+v", err, o.Worker)
+	}
+	ensure() // it goes
+	if got := user(); got != -1 {
+		t.Errorf("the worker of user %d stays", got)
+	}
+	ensure()
+	if got := user(); got != 1000 {
+		t.Errorf("the worker is user %d", got)
+	}
+}

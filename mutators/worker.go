@@ -4,6 +4,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -123,6 +124,13 @@ func (in WorkerInput) writer() Writer {
 		return *first
 	}
 	return none
+}
+
+// Fits tells whether a worker that was made before writes as it would if it were made now.
+func (in WorkerInput) Fits(made *corev1.PodTemplateSpec) bool {
+	have, want := made.Spec.SecurityContext, in.writer().podSecurity()
+	return have != nil && equality.Semantic.DeepEqual(have.RunAsUser, want.RunAsUser) && equality.Semantic.DeepEqual(have.RunAsGroup, want.RunAsGroup) &&
+		equality.Semantic.DeepEqual(have.FSGroup, want.FSGroup) && equality.Semantic.DeepEqual(have.SupplementalGroups, want.SupplementalGroups)
 }
 
 // podSecurity meets the restricted level, but for root. Of a volume that Kubernetes may hand to a
