@@ -28,6 +28,7 @@ import (
 // underLoad are tests of admission while something breaks.
 func underLoad() []scenario {
 	return []scenario{
+		{"what Stash has nothing to do with never reaches it", nobodyAsks},
 		{"a rolling update of the operator is noticed by nobody", rolledUnderLoad},
 		{"a replica that dies keeps nobody from anything", replicaDiesUnderLoad},
 		{"without any replica everything but our own kinds goes on", allDieUnderLoad},
