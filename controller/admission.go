@@ -235,11 +235,7 @@ func (a *Admission) activeRestore(ctx context.Context, ref v1beta1.TargetRef, na
 	if err != nil {
 		return nil, err
 	}
-	rs := holder(restores)
-	if rs == nil || rs.Status.Hash == "" {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	return rs, nil
+	return barring(restores), nil
 }
 
 // want says which stamp a workload is to carry for a plan, and when.

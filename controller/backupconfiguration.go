@@ -19,7 +19,6 @@ import (
 	"github.com/seed-731df569/stash/scheduler"
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
-	"github.com/seed-731df569/stash/validators"
 )
 
 // defaultHistory is how many finished sessions are kept where the configuration does not say.
@@ -114,16 +113,14 @@ func (r *BackupConfigurations) set(c *v1beta1.BackupConfiguration, kind string, 
 	}
 }
 
-// validate runs the webhook's own rules: a webhook that was down does no harm.
+// validate runs the webhook's own rules.
 func (r *BackupConfigurations) validate(ctx context.Context, c *v1beta1.BackupConfiguration) error {
-	facts, err := r.Facts(ctx, c)
+	why, err := r.invalid(ctx, c)
 	if err != nil {
 		return err
 	}
-	// Of two that claim one place the older one keeps it.
-	facts.Configurations = slices.DeleteFunc(facts.Configurations, func(n validators.Neighbour) bool { return older(n.Configuration, c) > 0 })
-	if res := validators.BackupConfiguration(c, nil, facts); len(res.Errors) > 0 {
-		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", res.Errors.ToAggregate().Error())
+	if why != "" {
+		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", why)
 		return nil
 	}
 	r.set(c, api.ValidationPassed, true, "ResourceValidationPassed", "the configuration is valid")

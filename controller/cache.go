@@ -28,6 +28,7 @@ const (
 	indexTarget     = "stash.target"     // kind/namespace/name of the target
 	indexInvoker    = "stash.invoker"    // name of the configuration of a session
 	indexRepository = "stash.repository" // namespace/name of the Repository
+	indexLocation   = "stash.location"   // of a Repository, see location
 	indexPod        = "stash.pod"        // UIDs of pods with assignments or work
 	indexHash       = "stash.hash"       // restore label's value
 	indexUID        = "stash.uid"        // UID of a session
@@ -223,6 +224,12 @@ func indexes() []index {
 		{&v1beta1.RestoreSession{}, indexHash, func(o client.Object) []string {
 			return []string{mutators.HashRestore(string(o.GetUID()))}
 		}},
+		{&v1alpha1.Repository{}, indexLocation, of(func(r *v1alpha1.Repository) []string {
+			if loc := location(r); loc != "" {
+				return []string{loc}
+			}
+			return nil
+		})},
 		{&v1alpha1.Repository{}, indexPod, of(func(r *v1alpha1.Repository) []string {
 			if w := r.Status.Work; w != nil && w.PodUID != "" {
 				return []string{w.PodUID}

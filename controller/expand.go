@@ -17,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/validators"
 )
 
 // ExpansionInput gathers what blueprint.Expand looks at, for an object in the cache or in a request.
@@ -76,8 +77,16 @@ func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 		r.event(obj, corev1.EventTypeWarning, string(p.Reason), p.Error())
 	}
 	keep := map[string]bool{}
-	for _, pair := range out.Pairs {
+	for i, pair := range out.Pairs {
 		keep[pair.Configuration.Namespace+"/"+pair.Configuration.Name] = true
+		why, err := r.unfit(ctx, obj, pair, out.Pairs[:i])
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			r.event(obj, corev1.EventTypeWarning, "InvalidExpansion", why)
+			continue
+		}
 		if err := r.storeRepository(ctx, obj, pair.Repository); err != nil {
 			return err
 		}
@@ -90,6 +99,44 @@ func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 		return nil
 	}
 	return r.collect(ctx, obj.GetNamespace(), obj.GetName(), keep)
+}
+
+// unfit says why what a blueprint gives must not be stored, by the rules that a request is held to: the
+// workload may have been stored while nobody could check it. What is stored already stays as it is.
+func (r *Workloads) unfit(ctx context.Context, obj client.Object, pair blueprint.Pair, before []blueprint.Pair) (string, error) {
+	repo := &v1alpha1.Repository{}
+	err := r.Get(ctx, client.ObjectKeyFromObject(pair.Repository), repo)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("read Repository: %w", err)
+	}
+	if err == nil && staysAt(repo, pair.Repository) {
+		pair.Repository = pair.Repository.DeepCopy()
+		pair.Repository.Spec.Backend = repo.Spec.Backend
+	}
+	facts, err := r.PairFacts(ctx, pair, before)
+	if err != nil {
+		return "", err
+	}
+	facts.Target = obj
+	stored := &v1beta1.BackupConfiguration{}
+	err = r.Get(ctx, client.ObjectKeyFromObject(pair.Configuration), stored)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("read BackupConfiguration: %w", err)
+	}
+	if err == nil {
+		facts.Configurations = olderOnes(facts.Configurations, stored)
+	}
+	res := validators.Expansion(&blueprint.Expansion{Pairs: []blueprint.Pair{pair}}, facts)
+	if len(res.Errors) > 0 {
+		return res.Errors.ToAggregate().Error(), nil
+	}
+	return "", nil
+}
+
+// staysAt tells whether a stored Repository keeps its place though another one is wanted: it is the way
+// back to the snapshots that are there, and does not follow a blueprint away.
+func staysAt(stored, want *v1alpha1.Repository) bool {
+	return initialized(stored) && location(stored) != location(want)
 }
 
 // collect deletes the configurations that were expanded from a workload and are not to be kept. A
@@ -142,8 +189,7 @@ func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want
 	if p := next.Spec.UsagePolicy; p != nil && p.AllowedNamespaces.From == "" {
 		p.AllowedNamespaces.From = v1alpha1.NamespacesFromSame
 	}
-	if initialized(stored) && location(stored) != location(want) {
-		// It is the way back to the snapshots that are there: it does not follow a blueprint away.
+	if staysAt(stored, want) {
 		next.Spec.Backend = stored.Spec.Backend
 		r.event(obj, corev1.EventTypeWarning, "RepositoryKept", fmt.Sprintf(
 			"Repository \"%s/%s\" holds snapshots and stays at its place, though the blueprint names another one: to move, delete the Repository (the data stays in the backend) after its BackupConfiguration",

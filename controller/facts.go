@@ -49,22 +49,14 @@ func (w *World) reallyMissing(ctx context.Context, bs *v1beta1.BackupSession, er
 }
 
 func (w *World) sameLocation(ctx context.Context, repo *v1alpha1.Repository) ([]string, error) {
-	loc := location(repo)
-	if loc == "" {
-		return nil, nil
-	}
-	all := &v1alpha1.RepositoryList{}
-	if err := w.List(ctx, all); err != nil {
-		return nil, fmt.Errorf("list Repositories: %w", err)
-	}
+	all, err := w.repositoriesAt(ctx, location(repo))
 	var out []string
-	for i := range all.Items {
-		o := &all.Items[i]
-		if (o.Namespace != repo.Namespace || o.Name != repo.Name) && location(o) == loc {
+	for i := range all {
+		if o := &all[i]; o.Namespace != repo.Namespace || o.Name != repo.Name {
 			out = append(out, o.Namespace+"/"+o.Name)
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 func (w *World) repositoryFacts(ctx context.Context, repo *v1alpha1.Repository) (validators.Facts, error) {
@@ -158,18 +150,35 @@ func (w *World) known(ctx context.Context, ref v1beta1.TargetRef, namespace stri
 
 // neighbours are the configurations that share the target or the location with one.
 func (w *World) neighbours(ctx context.Context, c *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) ([]validators.Neighbour, error) {
-	all := &v1beta1.BackupConfigurationList{}
-	if err := w.List(ctx, all); err != nil {
-		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
-	}
 	loc := ""
 	if repo != nil {
 		loc = location(repo)
 	}
+	var near []v1beta1.BackupConfiguration
+	if c.Spec.Target != nil {
+		same, err := w.ConfigsOf(ctx, c.Spec.Target.Ref, c.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		near = same
+	}
+	there, err := w.repositoriesAt(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	for i := range there {
+		users, err := w.UsersOf(ctx, &there[i])
+		if err != nil {
+			return nil, err
+		}
+		near = append(near, users...)
+	}
+	slices.SortFunc(near, func(a, b v1beta1.BackupConfiguration) int { return older(&a, &b) })
+	near = slices.CompactFunc(near, func(a, b v1beta1.BackupConfiguration) bool { return a.Namespace == b.Namespace && a.Name == b.Name })
 	var out []validators.Neighbour
-	for i := range all.Items {
-		o := &all.Items[i]
-		if o.Namespace == c.Namespace && o.Name == c.Name || o.DeletionTimestamp != nil {
+	for i := range near {
+		o := &near[i]
+		if o.Namespace == c.Namespace && o.Name == c.Name {
 			continue
 		}
 		sameTarget := c.Spec.Target != nil && o.Spec.Target != nil && target.Same(c.Spec.Target.Ref, c.Namespace, o.Spec.Target.Ref, o.Namespace)
@@ -182,6 +191,42 @@ func (w *World) neighbours(ctx context.Context, c *v1beta1.BackupConfiguration, 
 		}
 	}
 	return out, nil
+}
+
+// repositoriesAt lists the Repositories at a location, in order of their names; none at the empty one.
+func (w *World) repositoriesAt(ctx context.Context, loc string) ([]v1alpha1.Repository, error) {
+	if loc == "" {
+		return nil, nil
+	}
+	list := &v1alpha1.RepositoryList{}
+	if err := w.List(ctx, list, client.MatchingFields{indexLocation: loc}); err != nil {
+		return nil, fmt.Errorf("list Repositories: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.Repository) int {
+		return compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	})
+	return list.Items, nil
+}
+
+// invalid says what is wrong with a stored configuration by the webhook's own rules, empty if nothing
+// is. A webhook that was down, or whose cache did not know the other one yet, does no harm: what is
+// invalid gets no sessions and no retention.
+func (w *World) invalid(ctx context.Context, c *v1beta1.BackupConfiguration) (string, error) {
+	facts, err := w.Facts(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	facts.Configurations = olderOnes(facts.Configurations, c)
+	if res := validators.BackupConfiguration(c, nil, facts); len(res.Errors) > 0 {
+		return res.Errors.ToAggregate().Error(), nil
+	}
+	return "", nil
+}
+
+// olderOnes are the neighbours that were there before c: of two that claim one place the older one
+// keeps it.
+func olderOnes(all []validators.Neighbour, c *v1beta1.BackupConfiguration) []validators.Neighbour {
+	return slices.DeleteFunc(all, func(n validators.Neighbour) bool { return older(n.Configuration, c) > 0 })
 }
 
 // keepsAt tells whether a configuration keeps snapshots at a location. One whose Repository does not

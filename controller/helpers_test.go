@@ -56,17 +56,22 @@ func TestARestoreHoldsItsTarget(t *testing.T) {
 	cases := map[string]struct {
 		list []v1beta1.RestoreSession
 		want string
+		// bars is the one without which no pod starts.
+		bars string
 	}{
-		"none":                              {nil, ""},
-		"one that looks for snapshots":      {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, false, false, false)}, ""},
-		"one that has chosen":               {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, true, false, false)}, "Pending"},
-		"one that is being deleted":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreRunning, true, true, true)}, ""},
-		"one that failed":                   {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false)}, "Failed"},
-		"one that failed before it began":   {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, false, false, false)}, ""},
-		"a success after a failure":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestoreSucceeded, true, true, false)}, ""},
-		"a failure after a success":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreSucceeded, true, true, false), rs(v1beta1.RestoreFailed, true, true, false)}, "Failed"},
-		"an invalid one after a failure":    {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestoreInvalid, false, false, false)}, "Failed"},
-		"the next one, while it is waiting": {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestorePending, false, false, false)}, "Failed"},
+		"none":                              {nil, "", ""},
+		"one that looks for snapshots":      {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, false, false, false)}, "", ""},
+		"one that has chosen":               {[]v1beta1.RestoreSession{rs(v1beta1.RestorePending, true, false, false)}, "Pending", ""},
+		"one that is being deleted":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreRunning, true, true, true)}, "", ""},
+		"one that failed":                   {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false)}, "Failed", "Failed"},
+		"one that failed before it began":   {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, false, false, false)}, "", ""},
+		"a success after a failure":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestoreSucceeded, true, true, false)}, "", ""},
+		"a failure after a success":         {[]v1beta1.RestoreSession{rs(v1beta1.RestoreSucceeded, true, true, false), rs(v1beta1.RestoreFailed, true, true, false)}, "Failed", "Failed"},
+		"an invalid one after a failure":    {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestoreInvalid, false, false, false)}, "Failed", "Failed"},
+		"the next one, while it is waiting": {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestorePending, false, false, false)}, "Failed", "Failed"},
+		"a second one beside one that runs": {[]v1beta1.RestoreSession{rs(v1beta1.RestoreRunning, true, true, false), rs(v1beta1.RestorePending, true, false, false)}, "Pending", "Running"},
+		"a second one after a failure":      {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestorePending, true, false, false)}, "Pending", "Failed"},
+		"a second one that has closed":      {[]v1beta1.RestoreSession{rs(v1beta1.RestoreFailed, true, true, false), rs(v1beta1.RestorePending, true, true, false)}, "Pending", "Pending"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +81,13 @@ func TestARestoreHoldsItsTarget(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("held by %q, want %q", got, c.want)
+			}
+			bars := ""
+			if b := barring(c.list); b != nil {
+				bars = b.Name
+			}
+			if bars != c.bars {
+				t.Errorf("pods wait for %q, want %q", bars, c.bars)
 			}
 		})
 	}

@@ -131,7 +131,8 @@ func (w *World) blueprintRefusal(ctx context.Context, o client.Object) (string, 
 	return fmt.Sprintf("%s %q does not admit namespace %q: its spec.allowedNamespaces leaves it out", kind, name, namespace), nil
 }
 
-// admittedUsers are the configurations that use a Repository and may. Naming one makes nobody its user.
+// admittedUsers are the configurations that use a Repository and may. Naming one makes nobody its user,
+// and neither does one that was found invalid: at another's place its retention would delete.
 func (w *World) admittedUsers(ctx context.Context, repo *v1alpha1.Repository) ([]v1beta1.BackupConfiguration, error) {
 	users, err := w.UsersOf(ctx, repo)
 	if err != nil {
@@ -143,7 +144,7 @@ func (w *World) admittedUsers(ctx context.Context, repo *v1alpha1.Repository) ([
 		if err != nil {
 			return nil, err
 		}
-		if why == "" {
+		if why == "" && !api.IsFalse(users[i].Status.Conditions, api.ValidationPassed) {
 			out = append(out, users[i])
 		}
 	}

@@ -35,10 +35,10 @@ func (r *BackupSessions) observe(ctx context.Context, bs *v1beta1.BackupSession)
 		o.Invoker, o.NotReady = invoker, "the BackupConfiguration names no target"
 		return o, nil
 	}
-	spec, _ := invoker.Spec.Shipped()
-	invoker.Spec = spec
+	written := invoker.DeepCopy()
+	invoker.Spec, _ = invoker.Spec.Shipped()
 	o.Invoker = invoker
-	if err := r.observeRepository(ctx, o); err != nil {
+	if err := r.observeRepository(ctx, o, written); err != nil {
 		return nil, err
 	}
 	if err := r.observeTarget(ctx, o); err != nil {
@@ -47,7 +47,8 @@ func (r *BackupSessions) observe(ctx context.Context, bs *v1beta1.BackupSession)
 	return o, r.observeOthers(ctx, o)
 }
 
-func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backup) error {
+// observeRepository finds the Repository, and what keeps the configuration, as it was written, from it.
+func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backup, written *v1beta1.BackupConfiguration) error {
 	repo, err := r.Repository(ctx, o.Invoker.Spec.Repository, o.Invoker.Namespace)
 	if err != nil || repo == nil {
 		return err
@@ -59,6 +60,12 @@ func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backu
 	}
 	if why, err := r.refusal(ctx, o.Invoker, repo); err != nil || why != "" {
 		o.NotReady = why
+		return err
+	}
+	if why, err := r.invalid(ctx, written); err != nil || why != "" {
+		if why != "" {
+			o.NotReady = "the BackupConfiguration is invalid: " + why
+		}
 		return err
 	}
 	if why, err := r.repositoryProblem(ctx, repo); err != nil || why != "" {
@@ -158,20 +165,26 @@ func addHost(hosts []session.Host, name string, p session.Pod) []session.Host {
 	return append(hosts, session.Host{Name: name, Pods: []session.Pod{p}})
 }
 
-// observeOthers finds older sessions and restores of the same target.
+// observeOthers finds older sessions of the configuration and of its target, and restores of that.
 func (r *BackupSessions) observeOthers(ctx context.Context, o *session.Backup) error {
 	ref := o.Invoker.Spec.Target.Ref
 	configs, err := r.ConfigsOf(ctx, ref, o.Invoker.Namespace)
 	if err != nil {
 		return err
 	}
+	own := o.Invoker
 	for _, c := range configs {
 		list, err := r.SessionsOf(ctx, c.Namespace, c.Name)
 		if err != nil {
 			return err
 		}
 		for i := range list {
-			if list[i].UID != o.Session.UID && !session.Finished(list[i].Status.Phase) && older(&list[i], o.Session) < 0 {
+			if list[i].UID == o.Session.UID || session.Finished(list[i].Status.Phase) || older(&list[i], o.Session) > 0 {
+				continue
+			}
+			if c.Namespace == own.Namespace && c.Name == own.Name {
+				o.Earlier = list[i].Name
+			} else {
 				o.Others = list[i].Name
 			}
 		}

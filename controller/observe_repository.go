@@ -117,19 +117,12 @@ func needsSearch(bs *v1beta1.BackupSession) bool {
 
 // observeLocation tells whether backups, restores or other work use the same place.
 func (r *Repositories) observeLocation(ctx context.Context, o *session.Repository) error {
-	loc := location(o.Repository)
-	if loc == "" {
-		return nil
+	all, err := r.repositoriesAt(ctx, location(o.Repository))
+	if err != nil {
+		return err
 	}
-	all := &v1alpha1.RepositoryList{}
-	if err := r.List(ctx, all); err != nil {
-		return fmt.Errorf("list Repositories: %w", err)
-	}
-	for i := range all.Items {
-		other := &all.Items[i]
-		if location(other) != loc {
-			continue
-		}
+	for i := range all {
+		other := &all[i]
 		if w := other.Status.Work; w != nil && other.UID != o.Repository.UID && session.Exclusive(w.Operation) {
 			o.Claimed = fmt.Sprintf("%s of Repository \"%s/%s\"", w.Operation, other.Namespace, other.Name)
 		}

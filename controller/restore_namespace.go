@@ -126,6 +126,23 @@ func holder(restores []v1beta1.RestoreSession) *v1beta1.RestoreSession {
 	return nil
 }
 
+// barring returns the restore without which no pod of a target starts, of all restores of it, oldest
+// first; nil: they start. It is the newest one that pods can carry the stamp of: one that waits behind
+// it, with its snapshots chosen, opens no door that the first has closed.
+func barring(restores []v1beta1.RestoreSession) *v1beta1.RestoreSession {
+	for i := len(restores) - 1; i >= 0; i-- {
+		rs := &restores[i]
+		switch {
+		case rs.DeletionTimestamp != nil || rs.Status.Phase == v1beta1.RestoreInvalid:
+		case rs.Status.Phase == v1beta1.RestoreSucceeded:
+			return nil
+		case rs.Status.Hash != "":
+			return rs
+		}
+	}
+	return nil
+}
+
 // stamp asks for pods with the restore init-container by the label on the workload's template.
 func (r *RestoreSessions) stamp(ctx context.Context, rs *v1beta1.RestoreSession) error {
 	spec, _ := rs.Spec.Shipped()

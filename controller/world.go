@@ -183,7 +183,10 @@ func older(a, b metav1.Object) int {
 	if c := at.Compare(bt.Time); c != 0 {
 		return c
 	}
-	return compare(a.GetName(), b.GetName())
+	if c := compare(a.GetName(), b.GetName()); c != 0 {
+		return c
+	}
+	return compare(a.GetNamespace(), b.GetNamespace())
 }
 
 func compare(a, b string) int {

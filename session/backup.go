@@ -13,6 +13,7 @@ func Next(o *Backup, now time.Time) Action {
 		gone,
 		skip,
 		deadline,
+		turn,
 		repository,
 		lost,
 		assign,

@@ -58,7 +58,9 @@ type Backup struct {
 	NotReady string
 	// Hosts of the target; empty when it has no pods.
 	Hosts []Host
-	// Others is the name of an unfinished session of the same target that goes first.
+	// Earlier is the name of an unfinished session of the same configuration that goes first.
+	Earlier string
+	// Others is the name of one of another configuration of the same target that goes first.
 	Others string
 	// Restoring is the name of a RestoreSession that holds the target.
 	Restoring string

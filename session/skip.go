@@ -16,8 +16,8 @@ func skip(o *Backup, _ time.Time) (Action, bool) {
 		return Action{}, false
 	}
 	switch {
-	case o.Others != "":
-		return Skip(ReasonOverlap, "BackupSession \""+o.Others+"\" of the same target is still running"), true
+	case o.Earlier != "":
+		return Skip(ReasonOverlap, "BackupSession \""+o.Earlier+"\" of the same configuration is still running"), true
 	case o.Restoring != "":
 		return Skip(ReasonRestoring, "RestoreSession \""+o.Restoring+"\" holds the target: no backup is taken until it has ended"), true
 	case o.NotReady != "":

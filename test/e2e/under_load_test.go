@@ -195,7 +195,14 @@ func configurationsBreak(s *site) {
 		if err := suite.client.Get(ctx, other, validating); err != nil {
 			return "", err
 		}
-		return fmt.Sprint(mutating.Webhooks, validating.Webhooks), nil
+		var all []string
+		for _, h := range mutating.Webhooks {
+			all = append(all, fmt.Sprintf("%s %s %x", h.Name, *h.FailurePolicy, h.ClientConfig.CABundle))
+		}
+		for _, h := range validating.Webhooks {
+			all = append(all, fmt.Sprintf("%s %s %x", h.Name, *h.FailurePolicy, h.ClientConfig.CABundle))
+		}
+		return strings.Join(all, "\n"), nil
 	}
 	want, err := read(s.Context())
 	if err != nil {

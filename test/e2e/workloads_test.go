@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -20,6 +22,7 @@ func workloads() []scenario {
 		{"an annotated Deployment is backed up on schedule and comes back byte for byte", deploymentComesBack},
 		{"an annotated StatefulSet has a host for each pod", statefulSetComesBack},
 		{"an annotated DaemonSet has a host for each node", daemonSetComesBack},
+		{"a workload with two blueprints of one schedule has both backups", bothBlueprints},
 		{"a blueprint can keep everything but the workload in another namespace", vaultKeeps},
 	}
 }
@@ -55,6 +58,39 @@ func deploymentComesBack(s *site) {
 	s.same("the volume, while the application runs", want, dir)
 	s.unlocked()
 	s.healthy("deployment/web")
+}
+
+// bothBlueprints is a workload whose two configurations are due in the same second.
+func bothBlueprints(s *site) {
+	other := vars{"Blueprint": s.ns + "-offsite", "Prefix": "offsite/${TARGET_NAME}", "Schedule": "@every 15s"}
+	s.Cleanup(func() {
+		b := &v1beta1.BackupBlueprint{ObjectMeta: metav1.ObjectMeta{Name: s.ns + "-offsite"}}
+		if err := suite.client.Delete(context.WithoutCancel(s.Context()), b); client.IgnoreNotFound(err) != nil {
+			s.Error(err)
+		}
+	})
+	s.apply("blueprint.yaml", vars{"Schedule": "@every 15s"})
+	s.apply("blueprint.yaml", other)
+	s.apply("deployment.yaml", vars{"Blueprint": s.ns + "," + s.ns + "-offsite"})
+	s.running(1)
+	configs := list(s, &v1beta1.BackupConfigurationList{}).Items
+	if len(configs) != 2 {
+		s.Fatalf("%d configurations", len(configs))
+	}
+	for i := range configs {
+		s.configReady(configs[i].Name)
+		s.repoReady(configs[i].Spec.Repository.Name)
+	}
+	s.planted(s.claimDir("web"), 1)
+	after := time.Now()
+	for i := range configs {
+		s.backupIsWhole(s.scheduled(configs[i].Name, after), "host-0")
+	}
+	for _, bs := range list(s, &v1beta1.BackupSessionList{}).Items {
+		if bs.Status.Phase == v1beta1.BackupSessionSkipped && bs.CreationTimestamp.After(after) && !strings.Contains(bs.Status.Reason, "same configuration") {
+			s.Errorf("session %s was skipped: %s", bs.Name, bs.Status.Reason)
+		}
+	}
 }
 
 // backupIsWhole checks the results of a session for its hosts.
