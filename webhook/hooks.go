@@ -68,6 +68,9 @@ const annotated = `(has(object.metadata.annotations) && object.metadata.annotati
 const people = `!(request.userInfo.username in ["system:kube-controller-manager", "system:serviceaccount:kube-system:deployment-controller",` +
 	` "system:serviceaccount:kube-system:statefulset-controller", "system:serviceaccount:kube-system:daemon-set-controller"])`
 
+// withoutNamespaces leaves out who deletes what is in a namespace that is being deleted.
+const withoutNamespaces = `request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"`
+
 // Hooks is the table, in the order of the configurations.
 func Hooks() []Hook {
 	return slices.Concat(podHooks(), workloadHooks(), ownHooks())
@@ -140,10 +143,16 @@ func ownHooks() []Hook {
 		}
 	}
 	create, update := admissionregistrationv1.Create, admissionregistrationv1.Update
+	// What goes, goes also while nobody answers: a namespace with a Repository could not be deleted else.
+	deletion := own("Repository", "repositories", admissionregistrationv1.NamespacedScope, []string{"v1alpha1", "v1alpha2"}, admissionregistrationv1.Delete)
+	deletion.Name, deletion.Path, deletion.FailurePolicy = "deletion.repositories", "/validate/repositories/deletion", admissionregistrationv1.Ignore
+	deletion.MatchConditions = []admissionregistrationv1.MatchCondition{condition("not-with-its-namespace", withoutNamespaces)}
+	deletion.Purpose = "Warns who uses a Repository that is deleted, and refuses to delete data that is in use."
 	namespaced, cluster := admissionregistrationv1.NamespacedScope, admissionregistrationv1.ClusterScope
 	v1beta1 := []string{"v1beta1"}
 	return []Hook{
-		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update, admissionregistrationv1.Delete),
+		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update),
+		deletion,
 		own("BackupConfiguration", "backupconfigurations", namespaced, v1beta1, create, update),
 		own("BackupSession", "backupsessions", namespaced, v1beta1, create, update),
 		own("RestoreSession", "restoresessions", namespaced, v1beta1, create, update),

@@ -226,6 +226,9 @@ func TestOwnKinds(t *testing.T) {
 		if c.request.Kind.Kind == "BackupConfiguration" {
 			path = "/validate/backupconfigurations"
 		}
+		if c.request.Operation == admissionv1.Delete {
+			path = "/validate/repositories/deletion"
+		}
 		if response, _, what := ask(t, &c.cluster, path, c.request); what != c.want {
 			t.Errorf("%s: %s, want %s: %+v", name, what, c.want, response)
 		}

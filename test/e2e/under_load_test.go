@@ -66,6 +66,8 @@ func replicaDiesUnderLoad(s *site) {
 
 func allDieUnderLoad(s *site) {
 	s.asked()
+	other := s.inVault() // with a Repository in it
+	other.apply("repository.yaml")
 	t := s.whileAsked(func() {
 		s.withoutOperator(func() {
 			err := suite.client.Create(s.Context(), &v1beta1.BackupSession{
@@ -75,6 +77,7 @@ func allDieUnderLoad(s *site) {
 			if err == nil || !strings.Contains(err.Error(), "failed calling webhook") {
 				s.Errorf("a session was stored, or refused for something else, while nobody could check it: %v", err)
 			}
+			s.goes(other.ns)
 		})
 	})
 	s.nobodyFailed(t)
@@ -82,6 +85,14 @@ func allDieUnderLoad(s *site) {
 		s.Errorf("the replicas were never away:\n%s\n%s", &t.pods, &t.sessions)
 	}
 	s.asBefore()
+}
+
+// goes deletes a namespace and waits until it is gone.
+func (s *site) goes(namespace string) {
+	s.Helper()
+	if out, err := suite.kubectl.Run(s.Context(), "", "delete", "namespace", namespace, "--timeout=60s"); err != nil {
+		s.Errorf("%v: %s", err, out)
+	}
 }
 
 func powerCutUnderLoad(s *site) {
