@@ -24,6 +24,7 @@ func restores() []scenario {
 		{"a restore that matches nothing fails, and the pod waits until it is deleted", matchesNothing},
 		{"a second start of the pod does not restore again, and later pods start without us", restoredOnce},
 		{"a restore never runs under a living pod", neverUnderALivingPod},
+		{"a second restore of a target waits and opens no door", secondRestoreWaits},
 		{"the pod does not start on missing data while the storage cannot be reached", unreachableWhileRestoring},
 	}
 }
