@@ -8,11 +8,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // Two configurations at one place were stored while nobody could refuse the second: retention of either
@@ -72,5 +75,33 @@ func TestSessionsOfOneTargetTakeTurns(t *testing.T) {
 		if err != nil || o.Earlier != c.earlier || o.Others != c.others {
 			t.Errorf("%s comes after %q of its own and %q of others, %v", c.session.Name, o.Earlier, o.Others, err)
 		}
+	}
+}
+
+// Where nobody asked the webhook that adds the init-container, a pod with the stamp runs on what is there.
+func TestAPodWithTheStampAloneIsNoPodOfTheRestore(t *testing.T) {
+	pod := func(name string, inits ...corev1.Container) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: name, UID: types.UID("u-" + name), Labels: map[string]string{api.LabelRestore: "h"}},
+			Spec: corev1.PodSpec{InitContainers: inits, NodeName: "n1", Volumes: []corev1.Volume{
+				{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+			}},
+		}
+	}
+	restores := corev1.Container{Name: api.ContainerRestore, VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}
+	good, bare := pod("db-0", restores), pod("db-1")
+	r := &RestoreSessions{World: newWorld(t, interceptor.Funcs{}, good, bare)}
+	o := &session.Restore{Session: restoring(), Pods: map[string]session.Pod{}}
+	for _, p := range []*corev1.Pod{good, bare} {
+		if err := r.observePod(t.Context(), o, p, target.StatefulSet(), o.Session.Spec, "h"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(o.OldPods) != 1 || o.OldPods[0].Name != "db-1" || len(o.Hosts) != 1 || o.Hosts[0].Pods[0].Name != "db-0" {
+		t.Errorf("old: %+v, hosts: %+v", o.OldPods, o.Hosts)
+	}
+	with, err := r.sharedWith(t.Context(), good, restoredPlaces(good), "h")
+	if err != nil || with != "db-1" {
+		t.Errorf("the volume is shared with %q, %v", with, err)
 	}
 }

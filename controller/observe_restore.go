@@ -131,7 +131,7 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		o.Pods[v.UID] = v
 		return nil
 	}
-	if v.Stamp != hash {
+	if v.Stamp != hash || !v.Injected { // it would run on what is there
 		o.OldPods = append(o.OldPods, v)
 		return nil
 	}
@@ -188,7 +188,8 @@ func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, place
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if p.UID == pod.UID || p.Labels[api.LabelRestore] == hash || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		restores := p.Labels[api.LabelRestore] == hash && viewPod(p, api.ContainerRestore).Injected
+		if p.UID == pod.UID || restores || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
 		for j := range p.Spec.Volumes {

@@ -30,6 +30,9 @@ type Owner struct {
 	UID        string
 }
 
+// Restores tells whether the pod has the init-container that restores, as we add it.
+func (s *Shape) Restores() bool { return s.restore == ours }
+
 // field is a list of the pod's spec as it was found.
 type field struct {
 	filled bool // an array, also an empty one

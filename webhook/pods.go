@@ -104,8 +104,12 @@ func (o *Options) restoringPod(ctx context.Context, v *review) answer {
 		return unavailable(LookupFailed, "the namespace is under restore, and whether this pod is part of it could not be looked up: %v", err)
 	case hash == "":
 		return allow(NotUnderRestore)
-	case hash == ref.Stamp.Restore:
+	case hash == ref.Stamp.Restore && shape.Restores():
 		return allow(Valid)
+	case hash == ref.Stamp.Restore:
+		// Nobody asked the webhook that adds it: its configuration is missing, or was a moment ago.
+		return deny(UnderRestore, "the pod is to be restored by RestoreSession %q and would start without the init-container that does it; "+
+			"its owner tries again", name)
 	}
 	return deny(UnderRestore, "RestoreSession %q restores the volumes of this pod's workload: the pod would write to them meanwhile; "+
 		"pods of the stamped revision start once the data is back", name)

@@ -241,7 +241,7 @@ func TestPods(t *testing.T) {
 		"a bug in a restore is denied":                    {restorePath, "a", "b", cluster{panics: true}, "denied Panicked", ""},
 		"a pod of the target without stamp is held back":  {restoringPath, "", "", cluster{active: "b"}, "denied UnderRestore", ""},
 		"a pod with the stamp of before is held back":     {restoringPath, "", "x", cluster{active: "b"}, "denied UnderRestore", ""},
-		"a pod with the stamp passes":                     {restoringPath, "", "b", cluster{active: "b"}, "allowed Valid", "app"},
+		"a pod with the stamp alone is held back":         {restoringPath, "", "b", cluster{active: "b"}, "denied UnderRestore", ""},
 		"other pods of the namespace pass":                {restoringPath, "", "", cluster{}, "allowed NotUnderRestore", "app"},
 		"whose pod it is cannot be looked up: held back":  {restoringPath, "", "", cluster{err: errors.New("gone")}, "denied LookupFailed", ""},
 		"a sidecar that cannot be added keeps no restore": {restorePath, "a", "b", cluster{backup: foreign(t), restore: restore, state: webhook.RestoreActive}, "patched Injected", "stash-init app"},
@@ -285,6 +285,21 @@ func foreign(t testing.TB) mutators.Plan {
 		}},
 	}}})
 	return p
+}
+
+// The mutating configuration may be missing for a moment: what was not completed does not start.
+func TestAPodUnderRestorePassesWithItsInitContainer(t *testing.T) {
+	_, restore := plans(t)
+	request := podRequest(t, "", "b")
+	_, patched, _ := ask(t, &cluster{restore: restore, state: webhook.RestoreActive}, "/mutate/pods/restore", request)
+	request.Object.Raw = patched
+	if _, _, what := ask(t, &cluster{active: "b"}, "/validate/pods/restoring", request); what != "allowed Valid" {
+		t.Error(what)
+	}
+	request.Object.Raw = bytes.Replace(patched, []byte(mutators.AgentCommand), []byte("/bin/true"), 1)
+	if _, _, what := ask(t, &cluster{active: "b"}, "/validate/pods/restoring", request); what != "denied UnderRestore" {
+		t.Errorf("another program in its name: %s", what)
+	}
 }
 
 func TestAProbeMeetsTheHookOfAClosedNamespace(t *testing.T) {
