@@ -34,6 +34,8 @@ type Admission struct {
 	forgotten atomic.Int64
 	mu        sync.RWMutex
 	plans     map[types.UID]kept
+	// looking holds one token while RestoreSessions are listed past the cache.
+	looking chan struct{}
 }
 
 // kept is a plan with what it was made of.
@@ -51,7 +53,7 @@ var (
 
 // NewAdmission returns the source of what webhooks read.
 func NewAdmission(w *World) *Admission {
-	return &Admission{World: w, plans: map[types.UID]kept{}}
+	return &Admission{World: w, plans: map[types.UID]kept{}, looking: make(chan struct{}, 1)}
 }
 
 // Changed makes all plans be made anew: a configuration, Repository, blueprint or namespace changed.
@@ -178,7 +180,7 @@ func (a *Admission) RestorePlan(ctx context.Context, pod webhook.PodRef) (mutato
 		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("list RestoreSessions: %w", err)
 	}
 	if len(list.Items) == 0 {
-		return mutators.Plan{}, webhook.RestoreUnknown, nil
+		return a.restoreGone(ctx, pod)
 	}
 	rs := &list.Items[0]
 	if rs.Spec.Target == nil || rs.Status.Phase == v1beta1.RestoreInvalid {
@@ -206,6 +208,30 @@ func (a *Admission) RestorePlan(ctx context.Context, pod webhook.PodRef) (mutato
 		err = fmt.Errorf("the pod cannot be restored: %s", joinProblems(problems))
 	}
 	return plan, webhook.RestoreActive, err
+}
+
+// restoreGone tells of a restore label that no RestoreSession in the cache answers to. The session may
+// be newer than the cache, and then the pod must wait. One that the API server does not have either was
+// deleted, perhaps long ago: templates, and revisions of them that are rolled back to, carry the labels
+// of restores that nobody remembers, and no pod is to wait for these.
+func (a *Admission) restoreGone(ctx context.Context, pod webhook.PodRef) (mutators.Plan, webhook.RestoreState, error) {
+	select {
+	case a.looking <- struct{}{}: // one at a time: any pod can name a restore
+		defer func() { <-a.looking }()
+	case <-ctx.Done():
+		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("look for RestoreSession: %w", ctx.Err())
+	}
+	live := &metav1.PartialObjectMetadataList{}
+	live.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession + "List"))
+	if err := a.Live.List(ctx, live); err != nil {
+		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	for i := range live.Items {
+		if mutators.HashRestore(string(live.Items[i].UID)) == pod.Stamp.Restore {
+			return mutators.Plan{}, webhook.RestoreUnknown, nil
+		}
+	}
+	return mutators.Plan{}, webhook.RestoreFinished, nil
 }
 
 func joinProblems(problems []mutators.Problem) string {

@@ -34,7 +34,23 @@ func (r *Workloads) observe(ctx context.Context, obj client.Object, configs []v1
 			o.Pods = append(o.Pods, rolloutPod(&pods[i], v.Injected, v.Ready, plan))
 		}
 	}
-	return o, nil
+	if len(o.Pods) == 0 && o.Rollout.Pods > 0 && o.Want != "" && o.Have == o.Want {
+		o.Refused, err = r.refusedOurs(ctx, obj, plan)
+	}
+	return o, err
+}
+
+// refusedOurs tells why a pod with the sidecar would be refused where one without would not.
+func (r *Workloads) refusedOurs(ctx context.Context, obj client.Object, plan mutators.Plan) (string, error) {
+	why, err := r.dryRun(ctx, obj, plan)
+	if err != nil || why == "" {
+		return "", err
+	}
+	bare, err := r.dryRun(ctx, obj, mutators.Plan{})
+	if err != nil || bare != "" {
+		return "", err
+	}
+	return why, nil
 }
 
 func waits(configs []v1beta1.BackupConfiguration) bool {

@@ -127,7 +127,7 @@ func (r *Workloads) remembering(ctx context.Context, configs []v1beta1.BackupCon
 	return do()
 }
 
-// dryRun tells why the completed pod would be refused: failing open does not save a pod that Pod
+// dryRun tells why a pod that is completed by a plan, or by none, would be refused: failing open does not save a pod that Pod
 // Security or a quota refuses because of our container.
 func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators.Plan) (string, error) {
 	template := r.Kind.PodTemplate(obj)
@@ -141,14 +141,18 @@ func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim + "-" + obj.GetName() + "-0"},
 		}})
 	}
-	done, reason, err := mutators.Apply(pod, plan)
-	if err != nil {
-		return "", fmt.Errorf("complete pod: %w", err)
+	done := pod
+	if !plan.Empty() {
+		completed, reason, err := mutators.Apply(pod, plan)
+		if err != nil {
+			return "", fmt.Errorf("complete pod: %w", err)
+		}
+		if !reason.Complete() {
+			return "the pod cannot be completed: " + string(reason), nil
+		}
+		done = completed
 	}
-	if !reason.Complete() {
-		return "the pod cannot be completed: " + string(reason), nil
-	}
-	err = r.Create(ctx, done, client.DryRunAll)
+	err := r.Create(ctx, done, client.DryRunAll)
 	if err == nil {
 		return "", nil
 	}

@@ -48,6 +48,7 @@ func Next(o *Workload, now time.Time) Action {
 	for _, next := range []step{
 		unable,
 		stamp,
+		none,
 		withdraw,
 		complete,
 		held,
@@ -147,6 +148,25 @@ func Later(onNextRollout bool, lost string) string {
 	}
 	return lost + " would be lost in a rollout before it was ever backed up: " +
 		"the sidecar comes with the next rollout of the workload, which is left to you (kubectl rollout restart)"
+}
+
+// none tells of a workload that wants pods and has none. Where our container is what the API server
+// refuses, the application comes first.
+func none(s *state) (Action, bool) {
+	if len(s.all) > 0 || s.Rollout.Pods == 0 {
+		return Action{}, false
+	}
+	if s.Refused == "" {
+		s.memory.RefusedTime = nil
+		return Action{Kind: KindWait, Reason: ReasonRollingOut, Message: fmt.Sprintf("the workload wants %d pods and has none", s.Rollout.Pods), After: soon}, true
+	}
+	if s.memory.RefusedTime == nil {
+		s.memory.RefusedTime = s.at(s.now)
+	}
+	if s.now.Sub(s.memory.RefusedTime.Time) < refusedPatience {
+		return Action{Kind: KindWait, Reason: ReasonFailed, Message: "the workload has no pods: " + s.Refused, After: soon}, true
+	}
+	return s.takeBack(s.Refused), true
 }
 
 // complete tells of a workload all of whose pods have the sidecar.

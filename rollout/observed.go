@@ -24,6 +24,9 @@ type Workload struct {
 	Lost string
 	// Rollout says what keeps pods from following the template.
 	Rollout target.Rollout
+	// Refused says why the API server would refuse a pod with the sidecar, but not one without. It is
+	// looked at only while the workload has the stamp, wants pods and has none.
+	Refused string
 	// Sidecar is what was remembered; nil: nothing.
 	Sidecar *v1beta1.SidecarStatus
 	// Pods of the workload that have not ended.

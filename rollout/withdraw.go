@@ -11,6 +11,10 @@ import (
 // pulled a moment later.
 const patience = time.Minute
 
+// refusedPatience is how long a workload may be without a pod since ours are refused: its last pod may
+// be about to make room in a quota.
+const refusedPatience = 15 * time.Second
+
 // Pauses between a withdrawal and the next attempt.
 const (
 	firstPause = 10 * time.Minute
@@ -39,15 +43,20 @@ func withdraw(s *state) (Action, bool) {
 		if p.Stamp != s.Want || p.Stuck == "" || p.Started || s.now.Sub(p.Created) < patience {
 			continue
 		}
-		if !Withdrawn(&s.memory, s.Want, s.Image, s.now) {
-			m := &s.memory
-			m.Withdrawals++
-			m.WithdrawnTime, m.NextAttempt = s.at(s.now), s.at(s.now.Add(Pause(m.Withdrawals)))
-			m.WithdrawnImage, m.WithdrawnMessage = s.Image, fmt.Sprintf("pod %q: %s", p.Name, p.Stuck)
-		}
-		return Action{Kind: KindWithdraw, Reason: ReasonWithdrawn, Message: WithdrawnMessage(&s.memory), Settled: true, After: soon}, true
+		return s.takeBack(fmt.Sprintf("pod %q: %s", p.Name, p.Stuck)), true
 	}
 	return Action{}, false
+}
+
+// takeBack takes the stamp back, and remembers why; what is remembered already was not done yet.
+func (s *state) takeBack(why string) Action {
+	if m := &s.memory; !Withdrawn(m, s.Want, s.Image, s.now) {
+		m.Withdrawals++
+		m.WithdrawnTime, m.NextAttempt = s.at(s.now), s.at(s.now.Add(Pause(m.Withdrawals)))
+		m.WithdrawnImage, m.WithdrawnMessage = s.Image, why
+	}
+	s.memory.RefusedTime = nil
+	return Action{Kind: KindWithdraw, Reason: ReasonWithdrawn, Message: WithdrawnMessage(&s.memory), Settled: true, After: soon}
 }
 
 // withdrawn waits for the next attempt. Pods that wait for the sidecar are deleted meanwhile, since

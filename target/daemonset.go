@@ -38,7 +38,10 @@ func DaemonSet() Kind {
 		},
 		rollout: func(obj runtime.Object) Rollout {
 			d, ok := obj.(*appsv1.DaemonSet)
-			return Rollout{OnDelete: ok && d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType}
+			if !ok {
+				return Rollout{}
+			}
+			return Rollout{OnDelete: d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType, Pods: d.Status.DesiredNumberScheduled}
 		},
 	}
 }

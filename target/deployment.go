@@ -23,7 +23,14 @@ func Deployment() Kind {
 		},
 		rollout: func(obj runtime.Object) Rollout {
 			d, ok := obj.(*appsv1.Deployment)
-			return Rollout{Paused: ok && d.Spec.Paused}
+			if !ok {
+				return Rollout{}
+			}
+			r := Rollout{Paused: d.Spec.Paused, Pods: 1}
+			if d.Spec.Replicas != nil {
+				r.Pods = *d.Spec.Replicas
+			}
+			return r
 		},
 	}
 }

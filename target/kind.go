@@ -68,6 +68,8 @@ type Rollout struct {
 	OnDelete bool
 	// Partition is the lowest ordinal of a StatefulSet that follows the template; 0 for all.
 	Partition int32
+	// Pods is how many the workload wants.
+	Pods int32
 }
 
 // All returns every kind, the supported ones first.

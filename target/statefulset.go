@@ -44,7 +44,7 @@ func StatefulSet() Kind {
 			if !ok {
 				return Rollout{}
 			}
-			r := Rollout{OnDelete: s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType}
+			r := Rollout{OnDelete: s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType, Pods: statefulSetReplicas(s)}
 			if u := s.Spec.UpdateStrategy.RollingUpdate; u != nil && u.Partition != nil && !r.OnDelete {
 				r.Partition = *u.Partition
 			}

@@ -137,12 +137,14 @@ func TestRollout(t *testing.T) {
 		obj  runtime.Object
 		want target.Rollout
 	}{
-		"a paused Deployment":         {&appsv1.Deployment{Spec: appsv1.DeploymentSpec{Paused: true}}, target.Rollout{Paused: true}},
-		"a partitioned StatefulSet":   {&appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{UpdateStrategy: rolling}}, target.Rollout{Partition: 2}},
-		"a StatefulSet that waits":    {&appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: "OnDelete"}}}, target.Rollout{OnDelete: true}},
+		"a paused Deployment":         {&appsv1.Deployment{Spec: appsv1.DeploymentSpec{Paused: true}}, target.Rollout{Paused: true, Pods: 1}},
+		"a partitioned StatefulSet":   {&appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{UpdateStrategy: rolling}}, target.Rollout{Partition: 2, Pods: 1}},
+		"a StatefulSet that waits":    {&appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: "OnDelete"}}}, target.Rollout{OnDelete: true, Pods: 1}},
 		"a DaemonSet that waits":      {&appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{UpdateStrategy: appsv1.DaemonSetUpdateStrategy{Type: "OnDelete"}}}, target.Rollout{OnDelete: true}},
 		"a DaemonSet like any other":  {&appsv1.DaemonSet{}, target.Rollout{}},
-		"a Deployment like any other": {&appsv1.Deployment{}, target.Rollout{}},
+		"a Deployment like any other": {&appsv1.Deployment{}, target.Rollout{Pods: 1}},
+		"a Deployment of no pods":     {&appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: new(int32(0))}}, target.Rollout{}},
+		"a DaemonSet of three nodes":  {&appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3}}, target.Rollout{Pods: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, _ := target.Of(c.obj)

@@ -76,8 +76,7 @@ func refuseRestore(ref *PodRef, state RestoreState, err error) (answer, bool) {
 	case err != nil:
 		return unavailable(LookupFailed, "the pod waits for its restore, which could not be looked up: %v", err), true
 	case state == RestoreUnknown:
-		return deny(UnknownRestore, "the pod asks for restore %q, and there is no such RestoreSession in namespace %q: "+
-			"if it was deleted, remove the label stash.appscode.com/restore from the pod template of the workload", ref.Stamp.Restore, ref.Namespace), true
+		return deny(UnknownRestore, "the pod asks for restore %q, whose RestoreSession is not known here yet: its owner tries again", ref.Stamp.Restore), true
 	case state == RestoreForeign:
 		return deny(ForeignRestore, "the pod asks for restore %q, whose target is another workload: "+
 			"remove the label stash.appscode.com/restore from the pod template", ref.Stamp.Restore), true

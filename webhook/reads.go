@@ -27,11 +27,11 @@ type RestoreState int
 
 // States of a restore.
 const (
-	// RestoreUnknown: no RestoreSession has this hash. The pod is denied.
+	// RestoreUnknown: there is a RestoreSession of this hash, but it is not known here yet. The pod is denied.
 	RestoreUnknown RestoreState = iota
 	// RestoreActive: the pod gets the plan.
 	RestoreActive
-	// RestoreFinished: it ended; the pod starts on what was restored, without our init-container.
+	// RestoreFinished: it ended, or was deleted; the pod starts on what is there, without our init-container.
 	RestoreFinished
 	// RestoreForeign: the RestoreSession exists and its target is not the pod's workload. Denied.
 	RestoreForeign

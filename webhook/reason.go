@@ -35,7 +35,7 @@ const (
 	MissingRight Reason = "MissingRight"
 	// Warned: something is wrong that this request did not cause.
 	Warned Reason = "Warned"
-	// UnknownRestore: the restore label names no restore.
+	// UnknownRestore: the restore label names a restore that this replica does not know yet.
 	UnknownRestore Reason = "UnknownRestore"
 	// ForeignRestore: the restore label names a restore of another workload.
 	ForeignRestore Reason = "ForeignRestore"
@@ -73,7 +73,7 @@ func Reasons() []ReasonDoc {
 		{Invalid, "The object is refused, with a list of what is wrong."},
 		{MissingRight, "The object would have Stash do what its author may not do; the answer names each right and how to grant it."},
 		{Warned, "Something is wrong that this request did not cause; it passes with a warning."},
-		{UnknownRestore, "The pod's restore label names no RestoreSession; it may not start."},
+		{UnknownRestore, "The pod's restore label names a RestoreSession that this replica does not know yet; its owner tries again."},
 		{ForeignRestore, "The pod's restore label names a RestoreSession of another workload."},
 		{FinishedRestore, "The restore has ended; the pod starts on what was restored."},
 		{UnderRestore, "The pod's workload is under restore, and the pod would start without it."},

@@ -15,8 +15,6 @@ type stamps struct {
 	old, have mutators.Stamp
 	// rollsOut tells that the request changes the pod template beside our labels.
 	rollsOut bool
-	// relevant tells that it changes our annotations or what they name.
-	relevant bool
 }
 
 // decideStamp returns the labels that the template is to carry, and whether the request did nothing
@@ -24,17 +22,13 @@ type stamps struct {
 //
 // A request that creates pods or rolls them out anyway takes what is wanted now. Any other must not
 // cause a rollout: labels stay as they are stored, and what has changed meanwhile is rolled out by
-// the controller, at its own pace. Two exceptions roll out at once: an annotation that comes with
-// this very request, unless the policy says otherwise, and a restore, which cannot wait.
+// the controller, at its own pace, after a dry run of a pod with the sidecar. A restore cannot wait.
 func decideStamp(s stamps, want Wanted) (stamp mutators.Stamp, undone bool) {
 	if s.create || s.rollsOut {
 		return want.Stamp, false
 	}
 	stamp = s.have
-	switch {
-	case s.old.Inject == "" && s.relevant && want.Stamp.Inject != "" && want.Later == "":
-		stamp.Inject = want.Stamp.Inject
-	case s.old.Inject != "" && s.have.Inject != s.old.Inject && want.Stamp.Inject != "":
+	if s.old.Inject != "" && s.have.Inject != s.old.Inject && want.Stamp.Inject != "" {
 		stamp.Inject, undone = s.old.Inject, true
 	}
 	if want.Stamp.Restore != "" {

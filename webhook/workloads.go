@@ -64,17 +64,19 @@ func (w *workloadRequest) stamp(v *review, wanted Wanted, relevant bool, warning
 	}
 	rollsOut := w.oldTemplate != nil && !sameTemplate(w.oldTemplate, w.target.Template)
 	stamp, undone := decideStamp(stamps{
-		create: w.oldTemplate == nil, old: w.oldStamp, have: have, relevant: relevant, rollsOut: rollsOut,
+		create: w.oldTemplate == nil, old: w.oldStamp, have: have, rollsOut: rollsOut,
 	}, wanted)
 	if undone {
 		warnings = append(warnings, fmt.Sprintf("the only change of the pod template was a label of Stash, which was put back: nothing is rolled out. "+
 			"To undo a rollout, name the revision: kubectl rollout undo %s/%s --to-revision=<n> (kubectl rollout history lists them)", v.resource, w.target.Name))
 	}
-	if s := wanted.unsaid(stamp, w.oldTemplate != nil); s != "" && (relevant || rollsOut) {
+	comes := w.oldTemplate != nil && wanted.Stamp.Inject != w.oldStamp.Inject && wanted.Stamp.Inject != ""
+	held := w.held()
+	if s := wanted.unsaid(stamp, comes && len(held) == 0); s != "" && (relevant || rollsOut) {
 		warnings = append(warnings, s)
 	}
-	if stamp.Inject != w.oldStamp.Inject && w.oldTemplate != nil && stamp.Inject != "" {
-		warnings = append(warnings, w.held()...)
+	if comes && wanted.Later == "" && (relevant || rollsOut) {
+		warnings = append(warnings, held...)
 	}
 	patch, why := mutators.Workload(v.object, stamp)
 	a := answer{reason: Reason(why), patch: patch, warnings: warnings}
@@ -89,13 +91,18 @@ func (w *workloadRequest) stamp(v *review, wanted Wanted, relevant bool, warning
 	return a
 }
 
-// unsaid says why a workload does not get its sidecar with this request.
-func (w Wanted) unsaid(stamp mutators.Stamp, exists bool) string {
+// unsaid says why a workload does not get its sidecar with this request; comes tells that the pods of
+// one that exists are to be replaced for it.
+func (w Wanted) unsaid(stamp mutators.Stamp, comes bool) string {
 	switch {
 	case w.Withheld != "":
 		return w.Withheld
-	case exists && stamp.Inject != w.Stamp.Inject:
+	case stamp.Inject == w.Stamp.Inject:
+		return ""
+	case w.Later != "":
 		return w.Later
+	case comes:
+		return "the pods are replaced by ones with the backup sidecar as soon as a dry run has shown that the API server takes such a pod"
 	}
 	return ""
 }

@@ -77,8 +77,8 @@ func TestWorkloads(t *testing.T) {
 		"a new annotated workload is stamped at once": {
 			annotated, deployment(asked(), nil), nil, cluster{wanted: wanted}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "",
 		},
-		"an annotation that comes later stamps in the same request": {
-			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: wanted}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "",
+		"pods that run are replaced by the controller, which tries first": {
+			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: wanted}, "allowed NotOurs", mutators.Stamp{}, "as soon as a dry run",
 		},
 		"unless the policy waits for a rollout": {
 			annotated, deployment(asked(), nil), deployment(nil, nil), cluster{wanted: onNext}, "allowed NotOurs", mutators.Stamp{}, "comes with the next rollout",
@@ -114,7 +114,7 @@ func TestWorkloads(t *testing.T) {
 			annotated, deployment(nil, both(stamped("", "r"), image)), deployment(nil, stamped("", "r")), cluster{}, "patched Stamped", mutators.Stamp{}, "",
 		},
 		"a paused rollout is told": {
-			annotated, deployment(asked(), func(d *appsv1.Deployment) { d.Spec.Paused = true }), deployment(nil, nil), cluster{wanted: wanted}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "paused",
+			annotated, deployment(asked(), func(d *appsv1.Deployment) { d.Spec.Paused = true }), deployment(nil, nil), cluster{wanted: wanted}, "allowed NotOurs", mutators.Stamp{}, "paused",
 		},
 		"a bad schedule is refused":      {annotated, deployment(bad, nil), nil, cluster{wanted: wanted}, "denied Invalid", mutators.Stamp{}, "schedule"},
 		"a missing blueprint is refused": {annotated, deployment(lost, nil), nil, cluster{}, "denied Invalid", mutators.Stamp{}, "gone"},

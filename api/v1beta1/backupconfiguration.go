@@ -177,6 +177,10 @@ type SidecarStatus struct {
 	// on the stamp is not taken back.
 	// +optional
 	StartedTime *metav1.Time `json:"startedTime,omitempty"`
+	// RefusedTime is since when the workload has no pod, since the API server would refuse one with the
+	// sidecar.
+	// +optional
+	RefusedTime *metav1.Time `json:"refusedTime,omitempty"`
 	// Withdrawals is how often the stamp was taken back, since no pod could start its sidecar.
 	// +optional
 	Withdrawals int32 `json:"withdrawals,omitempty"`

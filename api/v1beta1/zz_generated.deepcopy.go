@@ -1780,6 +1780,10 @@ func (in *SidecarStatus) DeepCopyInto(out *SidecarStatus) {
 		in, out := &in.StartedTime, &out.StartedTime
 		*out = (*in).DeepCopy()
 	}
+	if in.RefusedTime != nil {
+		in, out := &in.RefusedTime, &out.RefusedTime
+		*out = (*in).DeepCopy()
+	}
 	if in.WithdrawnTime != nil {
 		in, out := &in.WithdrawnTime, &out.WithdrawnTime
 		*out = (*in).DeepCopy()

