@@ -30,8 +30,9 @@ type stage struct {
 	config  *v1beta1.BackupConfiguration
 	objects []client.Object
 	funcs   interceptor.Funcs
-	// refuse is the answer to a dry run of a completed pod, block that to an eviction.
-	refuse, block error
+	// refuse is the answer to a dry run of a completed pod, bare that of one without the sidecar, block
+	// that to an eviction.
+	refuse, bare, block error
 	// tried are the pods of dry runs.
 	tried []corev1.Pod
 }
@@ -53,6 +54,9 @@ func newStage() *stage {
 			if pod, ok := obj.(*corev1.Pod); ok {
 				if o := (&client.CreateOptions{}).ApplyOptions(opts); len(o.DryRun) > 0 {
 					s.tried = append(s.tried, *pod)
+					if len(pod.Spec.Containers)+len(pod.Spec.InitContainers) == 1 {
+						return s.bare
+					}
 					return s.refuse
 				}
 			}
@@ -354,5 +358,30 @@ func TestConfigurationsShareWhatIsRemembered(t *testing.T) {
 	}
 	if got := remembered([]v1beta1.BackupConfiguration{{}}, "h1"); got != nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Its pods came down with the rollout, and none comes up: the quota has no room for both containers.
+func TestAnApplicationComesBackWithoutASidecarThatIsRefused(t *testing.T) {
+	s := newStage()
+	s.stamp(t)
+	s.refuse = forbidden("exceeded quota: q")
+	s.start(t)
+	if cond, _ := s.look(t); cond.Status != metav1.ConditionFalse || !strings.Contains(cond.Message, "exceeded quota: q") || s.stored(t) == "" {
+		t.Fatalf("at first: %+v, stamp %q", cond, s.stored(t))
+	}
+	s.at(time.Minute)
+	if cond, _ := s.look(t); cond.Reason != rollout.ReasonWithdrawn || s.stored(t) != "" {
+		t.Errorf("then: %+v, stamp %q", cond, s.stored(t))
+	}
+	// Where the application's own pod is refused too, the sidecar is not what keeps it down.
+	s = newStage()
+	s.stamp(t)
+	s.refuse, s.bare = forbidden("exceeded quota: q"), forbidden("exceeded quota: q")
+	s.start(t)
+	s.look(t)
+	s.at(time.Minute)
+	if cond, _ := s.look(t); cond.Status != metav1.ConditionFalse || !strings.Contains(cond.Message, "has none") || s.stored(t) == "" {
+		t.Errorf("%+v, stamp %q", cond, s.stored(t))
 	}
 }
