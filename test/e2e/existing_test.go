@@ -2,8 +2,12 @@ package e2e_test
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -15,6 +19,7 @@ func existing() []scenario {
 		{"a workload that exists is rolled out with its sidecar and backed up", existingIsRolledOut},
 		{"a workload whose configuration says OnNextRollout waits for it", existingWaits},
 		{"a paused configuration runs only by hand", pausedRunsByHand},
+		{"a workload is not rolled out into a quota that has no room for its sidecar", quotaHasNoRoom},
 		{"the draft's dialect means the same", draftMeansTheSame},
 	}
 }
@@ -78,6 +83,40 @@ func existingWaits(s *site) {
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
 	s.configReady("conf")
 	s.protected(s.running(1))
+}
+
+func quotaHasNoRoom(s *site) {
+	s.apply("blueprint.yaml")
+	s.apply("deployment.yaml", vars{"Annotated": false})
+	before := s.running(1)
+	s.create(&corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "small"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourceRequestsMemory: resource.MustParse("1Mi")}},
+	})
+	said := s.kubectl("annotate", "deployment", "web", "stash.appscode.com/backup-blueprint="+s.ns,
+		"stash.appscode.com/target-paths=/data", "stash.appscode.com/volume-mounts=data:/data")
+	s.says(said, "Warning: ", "as soon as a dry run")
+	s.eventually(soon, "the condition says what is refused", func(ctx context.Context) error {
+		c := &v1beta1.BackupConfiguration{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "deploy-web"}, c); err != nil {
+			return err
+		}
+		if got := api.FindCondition(c.Status.Conditions, api.StashSidecarInjected); got == nil || !strings.Contains(got.Message, "exceeded quota") {
+			return notYet("conditions: %s", conditions(c.Status.Conditions))
+		}
+		return nil
+	})
+	if after := s.running(1); after[0].UID != before[0].UID {
+		s.Error("the workload was rolled out")
+	}
+	s.kubectl("delete", "resourcequota", "small")
+	s.eventually(longest, "the pod is replaced when there is room", func(ctx context.Context) error {
+		pods, err := s.pods(ctx)
+		if err == nil && (len(pods) != 1 || container(&pods[0], api.ContainerSidecar) == nil) {
+			err = notYet("%d pods", len(pods))
+		}
+		return err
+	})
 }
 
 func pausedRunsByHand(s *site) {

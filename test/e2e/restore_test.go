@@ -209,6 +209,12 @@ func restoredOnce(s *site) {
 	}
 	s.protected([]corev1.Pod{second})
 	s.holds(dir, "file", "new")
+	// The label stays on the template, also when nobody knows any more what it was for.
+	s.kubectl("delete", "restoresession", "back")
+	s.kubectl("delete", "pod", second.Name)
+	second = s.another(second)
+	s.protected([]corev1.Pod{second})
+	s.holds(dir, "file", "new")
 	s.kubectl("rollout", "restart", "deployment/web")
 	third := s.another(second)
 	s.holds(dir, "file", "new")
