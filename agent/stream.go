@@ -150,6 +150,7 @@ func (a *agent) write(ctx context.Context, out io.Writer) error {
 		Version: protocol.Version, Role: a.Role, Build: a.Build, Mounted: a.Mounted,
 		Running: append(a.tasks.ids(), a.outbox.unacknowledged()...),
 	}
+	hello.Hostname, _ = os.Hostname() // where the kernel says none, locks bear none either
 	// The sign of life makes the broker answer, and thereby open its direction, at once.
 	for _, line := range []protocol.Up{{Hello: &hello}, {Alive: true}} {
 		if err := encoder.Encode(line); err != nil {

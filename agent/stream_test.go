@@ -56,7 +56,11 @@ func TestAnAgentIntroducesItself(t *testing.T) {
 	c.Mounted = "/backup"
 	start(t, c)
 	s := b.stream()
-	if s.hello.Version != protocol.Version || s.hello.Role != protocol.RoleWorker || s.hello.Build != "test" || s.hello.Mounted != "/backup" {
+	us, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.hello.Hostname != us || s.hello.Version != protocol.Version || s.hello.Role != protocol.RoleWorker || s.hello.Build != "test" || s.hello.Mounted != "/backup" {
 		t.Errorf("hello = %s", asJSON(s.hello))
 	}
 	h := s.request.Header

@@ -27,6 +27,7 @@ type operator struct {
 	results  []string
 	alive    []string
 	accepted []string
+	hosts    []string // the hostnames of agents that asked for orders
 }
 
 func (o *operator) Identify(_ context.Context, token string, role protocol.Role) (broker.Identity, error) {
@@ -35,12 +36,13 @@ func (o *operator) Identify(_ context.Context, token string, role protocol.Role)
 	if o.denied != nil {
 		return broker.Identity{}, o.denied
 	}
-	return broker.Identity{Namespace: "demo", Pod: "app-x", PodUID: token, Role: role}, nil
+	return broker.Identity{Namespace: "demo", Pod: "app-x", PodUID: token, Role: role, Hostname: "app-x"}, nil
 }
 
-func (o *operator) Orders(_ context.Context, _ broker.Identity, has func(string) bool) (broker.Orders, error) {
+func (o *operator) Orders(_ context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.hosts = append(o.hosts, id.Hostname)
 	out := o.orders
 	out.Tasks = nil
 	for _, t := range o.orders.Tasks {
@@ -118,6 +120,12 @@ type agent struct {
 // connect opens a stream and greets with the version.
 func connect(t *testing.T, server *httptest.Server, version int, running ...string) *agent {
 	t.Helper()
+	return greet(t, server, protocol.Hello{Version: version, Running: running})
+}
+
+// greet opens a stream.
+func greet(t *testing.T, server *httptest.Server, hello protocol.Hello) *agent {
+	t.Helper()
 	body, out := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+protocol.Path, body)
@@ -130,7 +138,7 @@ func connect(t *testing.T, server *httptest.Server, version int, running ...stri
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		// The first answer may need the first line.
-		for _, up := range []protocol.Up{{Hello: &protocol.Hello{Version: version, Running: running}}, {Alive: true}} {
+		for _, up := range []protocol.Up{{Hello: &hello}, {Alive: true}} {
 			if json.NewEncoder(out).Encode(up) != nil {
 				return
 			}

@@ -28,7 +28,9 @@ type Identity struct {
 	Pod       string
 	PodUID    string
 	Node      string
-	Role      protocol.Role
+	// Hostname is the kernel's in the pod: what the agent says, or else what follows from the pod.
+	Hostname string
+	Role     protocol.Role
 	// Owner is the workload of a sidecar or init-container, the Job of a worker.
 	Owner Owner
 	// Restore is the value of the pod's restore label.
@@ -117,7 +119,7 @@ func (a *Authenticator) checkPod(ctx context.Context, namespace, name, uid strin
 		return Identity{}, fmt.Errorf("%w: a %s of %s \"%s/%s\" is not served", ErrDenied, role, owner.Kind, namespace, owner.Name)
 	}
 	id := Identity{
-		Namespace: namespace, Pod: name, PodUID: uid, Node: pod.Spec.NodeName, Role: role, Owner: owner,
+		Namespace: namespace, Pod: name, PodUID: uid, Node: pod.Spec.NodeName, Hostname: hostnameOf(pod), Role: role, Owner: owner,
 		Restore: pod.Labels[api.LabelRestore], Places: target.Places(pod, container.VolumeMounts),
 	}
 	for _, v := range pod.Spec.Volumes {

@@ -65,6 +65,18 @@ func TestAResultIsAcknowledgedOnlyWhenItIsStored(t *testing.T) {
 	}
 }
 
+// restic's locks bear the hostname that the kernel has, which only the agent knows for certain.
+func TestAnAgentKnowsItsHostnameBest(t *testing.T) {
+	for said, want := range map[string]string{"node-1": "node-1", "": "app-x", strings.Repeat("x", 65): "app-x"} {
+		o := &operator{orders: broker.Orders{Wait: "its turn"}}
+		_, server := serve(t, o, nil)
+		greet(t, server, protocol.Hello{Version: protocol.Version, Hostname: said}).hear()
+		if got := o.seen(&o.hosts); len(got) == 0 || got[0] != want {
+			t.Errorf("one that says %q is known as %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestAnAgentOfAnotherVersionGetsNoWork(t *testing.T) {
 	o := &operator{orders: broker.Orders{Tasks: []protocol.Task{task("t1")}}}
 	_, server := serve(t, o, nil)

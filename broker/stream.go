@@ -157,6 +157,9 @@ func (st *stream) hello(ctx context.Context, lines <-chan said, readErr <-chan e
 			err := st.send(protocol.Down{Refuse: fmt.Sprintf("this Stash speaks version %d of the agent protocol, the agent version %d: restart the pod", protocol.Version, up.Hello.Version)})
 			return errors.Join(errVersion, err)
 		}
+		if h := up.Hello.Hostname; h != "" && len(h) <= maxHostname {
+			st.id.Hostname = h
+		}
 		for _, t := range up.Hello.Running {
 			st.has[t] = true
 		}

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -223,48 +222,6 @@ func (r *Repositories) observeDead(ctx context.Context, o *session.Repository) e
 	var err error
 	o.DeadHosts, _, err = r.deadHolders(ctx, r.Client, o.Repository)
 	return err
-}
-
-// lockAge is when a lock is dead whatever lives: restic refreshes its locks every five minutes, and
-// ends when it could not do so for half an hour.
-const lockAge = 45 * time.Minute
-
-// deadHolders finds which of the pods that held credentials are known to have ended. Of a name that
-// lives, before is the time since when its locks may be held: the pod may have taken the name of a
-// dead one, or its container may have been killed.
-func (w *World) deadHolders(ctx context.Context, reader client.Reader, repo *v1alpha1.Repository) (dead []string, before map[string]time.Time, err error) {
-	before = map[string]time.Time{}
-	for _, h := range repo.Status.Holders {
-		pod := &corev1.Pod{}
-		err := reader.Get(ctx, client.ObjectKey{Namespace: h.Namespace, Name: h.Pod}, pod)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, nil, fmt.Errorf("read pod: %w", err)
-		}
-		if err != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			dead = append(dead, h.Pod)
-			continue
-		}
-		// The lock's time and the container's are of one node's clock; a status has whole seconds.
-		before[h.Pod] = later(w.Now().Add(-lockAge), agentSince(pod))
-		if h.Ended != nil && string(pod.UID) == h.UID {
-			before[h.Pod] = later(before[h.Pod], h.Ended.Time)
-		}
-	}
-	// Names repeat: pods of StatefulSets, and pods of two namespaces.
-	dead = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(dead))), func(name string) bool { return !before[name].IsZero() })
-	return dead, before, nil
-}
-
-// agentSince is since when the agent of a pod runs; the zero time where that is not known.
-func agentSince(pod *corev1.Pod) time.Time {
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for _, s := range list {
-			if ours(s.Name) && s.State.Running != nil {
-				return s.State.Running.StartedAt.Time
-			}
-		}
-	}
-	return time.Time{}
 }
 
 func splitHolder(holder string) (namespace, name, id string, ok bool) {

@@ -298,6 +298,40 @@ func TestAPodThatHeldCredentialsIsKnownDead(t *testing.T) {
 	}
 }
 
+// restic's locks bear the hostname of the kernel, which with hostNetwork is the node's: that of all
+// pods there.
+func TestAHostnameIsDeadWhenAllPodsThatHaveItAre(t *testing.T) {
+	repo := repository()
+	repo.Status.Holders = []v1alpha1.Holder{
+		{Namespace: "demo", Pod: "agent-1", UID: "u1", Hostname: "node-1"},
+		{Namespace: "demo", Pod: "agent-2", UID: "u2", Hostname: "node-2"},
+		{Namespace: "demo", Pod: "again-2", UID: "u3", Hostname: "node-2"},
+		{Namespace: "else", Pod: "again-2", UID: "u4", Hostname: "node-2"},
+	}
+	w := newWorld(t, interceptor.Funcs{}, repo)
+	for namespace, since := range map[string]time.Duration{"demo": time.Minute, "else": 5 * time.Minute} {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "again-2", UID: types.UID("u-" + namespace)},
+			Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{
+				Name: api.ContainerSidecar, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}},
+			}}},
+		}
+		if err := w.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dead, before, err := w.deadHolders(t.Context(), w.Live, repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"node-1"}, dead); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(map[string]time.Time{"node-2": noon().Add(-5 * time.Minute)}, before); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestAWorkerOnANodeWithoutPowerIsNotUsed(t *testing.T) {
 	repo := repository()
 	r := &Repositories{World: newWorld(t, interceptor.Funcs{}, repo, keys())}

@@ -81,12 +81,8 @@ func (w *World) holds(ctx context.Context, repo *v1alpha1.Repository, id broker.
 		if err := w.Live.Get(ctx, client.ObjectKeyFromObject(repo), live); err != nil {
 			return fmt.Errorf("read Repository: %w", err)
 		}
-		if slices.ContainsFunc(live.Status.Holders, func(h v1alpha1.Holder) bool { return h.UID == id.PodUID }) {
+		if !addHolder(&live.Status, id) {
 			return nil
-		}
-		live.Status.Holders = append(live.Status.Holders, v1alpha1.Holder{Namespace: id.Namespace, Pod: id.Pod, UID: id.PodUID})
-		if n := len(live.Status.Holders); n > maxHolders {
-			live.Status.Holders = live.Status.Holders[n-maxHolders:]
 		}
 		err := w.Status().Update(ctx, live)
 		if err == nil {
@@ -97,4 +93,26 @@ func (w *World) holds(ctx context.Context, repo *v1alpha1.Repository, id broker.
 		}
 	}
 	return fmt.Errorf("write Repository \"%s/%s\": too many conflicts", repo.Namespace, repo.Name)
+}
+
+// addHolder adds a pod to those that were given credentials, and tells whether that changed anything. A
+// pod that an older build recorded lives on, and is known by its name only.
+func addHolder(st *v1alpha1.RepositoryStatus, id broker.Identity) bool {
+	h := v1alpha1.Holder{Namespace: id.Namespace, Pod: id.Pod, UID: id.PodUID, Hostname: id.Hostname}
+	if h.Hostname == h.Pod {
+		h.Hostname = ""
+	}
+	i := slices.IndexFunc(st.Holders, func(h v1alpha1.Holder) bool { return h.UID == id.PodUID })
+	switch {
+	case i < 0:
+		st.Holders = append(st.Holders, h)
+		if n := len(st.Holders); n > maxHolders {
+			st.Holders = st.Holders[n-maxHolders:]
+		}
+	case id.Hostname != "" && st.Holders[i].Hostname != h.Hostname:
+		st.Holders[i].Hostname = h.Hostname
+	default:
+		return false
+	}
+	return true
 }

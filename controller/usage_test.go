@@ -4,13 +4,38 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
 )
+
+func TestThePodsThatHoldCredentialsAreKnownByTheirHostnames(t *testing.T) {
+	repo := repository()
+	repo.Status.Holders = []v1alpha1.Holder{{Namespace: "demo", Pod: "old", UID: "u0"}} // of an older build
+	w := newWorld(t, interceptor.Funcs{}, repo)
+	for _, id := range []broker.Identity{
+		{Namespace: "demo", Pod: "web", PodUID: "u1", Hostname: "web"},
+		{Namespace: "demo", Pod: "agent", PodUID: "u2", Hostname: "node-1"},
+		{Namespace: "demo", Pod: "agent", PodUID: "u2"},
+		{Namespace: "demo", Pod: "old", PodUID: "u0", Hostname: "node-1"},
+	} {
+		if err := w.holds(t.Context(), repo, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, h := range read(t, w, "demo", "repo", &v1alpha1.Repository{}).Status.Holders {
+		got = append(got, h.UID+" "+hostnameOf(h))
+	}
+	if d := cmp.Diff([]string{"u0 node-1", "u1 web", "u2 node-1"}, got); d != "" {
+		t.Error(d)
+	}
+}
 
 // A restic that was stopped while the backend was away could not remove its lock.
 func TestALockThatAFailedRestoreMayHaveLeftIsLookedFor(t *testing.T) {

@@ -49,7 +49,7 @@ type Lock struct {
 	ID        string    `json:"id,omitempty"`
 	Time      time.Time `json:"time"`
 	Exclusive bool      `json:"exclusive"`
-	// Hostname is that of the machine, in our pods the pod's name.
+	// Hostname is the kernel's: mostly the pod's name, with hostNetwork the node's.
 	Hostname string `json:"hostname"`
 	Username string `json:"username,omitempty"`
 	PID      int    `json:"pid"`

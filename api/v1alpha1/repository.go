@@ -171,7 +171,7 @@ type RepositoryStatus struct {
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
 	// Holders are the last pods that were given credentials for this repository, at most 50: locks
-	// that bear their names are removed once they are known dead.
+	// that bear their hostnames are removed once they are known dead.
 	// +optional
 	Holders []Holder `json:"holders,omitempty"`
 	// Locks are the names of the hosts whose locks kept the last operation waiting.
@@ -183,10 +183,13 @@ type RepositoryStatus struct {
 type Holder struct {
 	// Namespace of the pod.
 	Namespace string `json:"namespace"`
-	// Pod is its name, and the hostname in restic's locks.
+	// Pod is its name.
 	Pod string `json:"pod"`
 	// UID of the pod.
 	UID string `json:"uid"`
+	// Hostname is the kernel's in the pod, which restic writes into its locks. Default: the pod's name.
+	// +optional
+	Hostname string `json:"hostname,omitempty"`
 	// Ended is when the pod's agent last said that restic has failed and ended: locks of it that
 	// are older are dead.
 	// +optional

@@ -69,6 +69,9 @@ type Hello struct {
 	Version int    `json:"version"`
 	Role    Role   `json:"role"`
 	Build   string `json:"build"`
+	// Hostname is the kernel's, which restic writes into its locks. Whoever lies about it holds the keys
+	// of the repository, and could remove any lock itself. Builds from before it do not say it.
+	Hostname string `json:"hostname,omitempty"`
 	// Running are the IDs of tasks that are being worked on or whose Results are not acknowledged.
 	Running []string `json:"running,omitempty"`
 	// Mounted are, for a worker, the local backend's mount path, if any.
@@ -155,10 +158,10 @@ type Maintain struct {
 	Operation Operation `json:"operation"`
 	Forget    *Forget   `json:"forget,omitempty"`
 	Queries   []Query   `json:"queries,omitempty"`
-	// DeadHosts are names of pods of ours that are known dead: restic's locks carry them as hostname.
+	// DeadHosts are hostnames, as in restic's locks, of pods of ours that are known dead.
 	DeadHosts []string `json:"deadHosts,omitempty"`
-	// DeadBefore are the names of living ones: locks that were last refreshed before the time are of
-	// a dead pod that had the name, or of a killed restic.
+	// DeadBefore are the hostnames of living ones: locks that were last refreshed before the time are
+	// of a dead pod that had the hostname, or of a killed restic.
 	DeadBefore map[string]time.Time `json:"deadBefore,omitempty"`
 }
 
