@@ -196,7 +196,7 @@ func matches(snapshots []restic.Snapshot, q protocol.Query) []restic.Snapshot {
 	return selected
 }
 
-// unlock removes the locks if each of them is of a host that is known dead; else it only lists
+// unlock removes the locks if each of them is known dead; else it only lists
 // them. restic cannot remove one lock, and its own idea of a stale one is wrong between pods.
 func (j *job) unlock(ctx context.Context, m protocol.Maintain, found *protocol.Maintained) error {
 	ids, err := j.lockIDs(ctx)
@@ -212,7 +212,7 @@ func (j *job) unlock(ctx context.Context, m protocol.Maintain, found *protocol.M
 			return err
 		}
 		found.Locks = append(found.Locks, lock)
-		all = all && lock.Hostname != "" && (slices.Contains(m.DeadHosts, lock.Hostname) || lock.Time.Before(m.DeadBefore[lock.Hostname]))
+		all = all && slices.ContainsFunc(m.Dead, func(d protocol.DeadLocks) bool { return d.Has(lock) })
 	}
 	if len(found.Locks) == 0 || !all {
 		return nil

@@ -211,24 +211,28 @@ func TestUnlockRemovesLocksOfTheDeadAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlock := protocol.Maintain{Operation: protocol.OpUnlock, DeadHosts: []string{"another-pod"}}
-
-	result := ask(r, unlock)
-	mustSucceed(t, result)
-	if m := result.Maintained; m.Unlocked || len(m.Locks) != 1 || m.Locks[0].Hostname != us || m.Locks[0].ID == "" || len(r.locks()) != 1 {
-		t.Errorf("the lock of a living host: %s", asJSON(m))
+	now := time.Now()
+	span := func(hostname string, from, before time.Duration) protocol.DeadLocks {
+		return protocol.DeadLocks{Hostname: hostname, From: now.Add(from), Before: now.Add(before)}
+	}
+	unlock := protocol.Maintain{Operation: protocol.OpUnlock}
+	for name, dead := range map[string][]protocol.DeadLocks{
+		"of nobody that is known":      nil,
+		"of another host":              {span("another-pod", -time.Hour, time.Hour)},
+		"from after its pod had ended": {span(us, -2*time.Hour, -time.Hour)},
+		"from before its pod had keys": {span(us, time.Hour, 2*time.Hour), span(us, -2*time.Hour, -time.Hour)},
+	} {
+		unlock.Dead = dead
+		result := ask(r, unlock)
+		mustSucceed(t, result)
+		if m := result.Maintained; m.Unlocked || len(m.Locks) != 1 || m.Locks[0].Hostname != us || m.Locks[0].ID == "" || len(r.locks()) != 1 {
+			t.Errorf("a lock %s: %s", name, asJSON(m))
+		}
 	}
 
-	// Our name is that of a living pod, whose locks from before it began are nobody's.
-	unlock.DeadBefore = map[string]time.Time{us: time.Now().Add(-time.Hour)}
-	result = ask(r, unlock)
-	mustSucceed(t, result)
-	if m := result.Maintained; m.Unlocked || len(r.locks()) != 1 {
-		t.Errorf("a lock of the living pod: %s", asJSON(m))
-	}
-	unlock.DeadBefore[us] = time.Now().Add(time.Hour)
+	unlock.Dead = []protocol.DeadLocks{span("another-pod", -time.Hour, 0), span(us, -time.Hour, time.Hour)}
 	write(t, filepath.Join(r.path, "locks", strings.Repeat("1", 64)), "unreadable")
-	result = ask(r, unlock)
+	result := ask(r, unlock)
 	mustSucceed(t, result)
 	if m := result.Maintained; m.Unlocked || len(m.Locks) != 2 || len(r.locks()) != 2 {
 		t.Errorf("beside an unreadable lock: %s", asJSON(m))
@@ -240,13 +244,6 @@ func TestUnlockRemovesLocksOfTheDeadAlone(t *testing.T) {
 	result = ask(r, unlock)
 	mustSucceed(t, result)
 	if m := result.Maintained; !m.Unlocked || len(m.Locks) != 1 || len(r.locks()) != 0 {
-		t.Errorf("the lock of a dead host: %s", asJSON(m))
-	}
-	unlock.DeadBefore, unlock.DeadHosts = nil, []string{us}
-	r.hold()
-	result = ask(r, unlock)
-	mustSucceed(t, result)
-	if m := result.Maintained; !m.Unlocked || len(r.locks()) != 0 {
 		t.Errorf("the lock of a dead pod: %s", asJSON(m))
 	}
 	result = ask(r, unlock)

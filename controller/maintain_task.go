@@ -90,7 +90,7 @@ func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1a
 	case v1alpha1.OperationFind:
 		task.Maintain.Queries, err = g.queries(ctx, w.Subject)
 	case v1alpha1.OperationUnlock:
-		task.Maintain.DeadHosts, task.Maintain.DeadBefore, err = g.deadHolders(ctx, g.Live, repo)
+		task.Maintain.Dead, err = g.lookAtLocks(ctx, repo)
 	case v1alpha1.OperationProbe, v1alpha1.OperationInit, v1alpha1.OperationCheck, v1alpha1.OperationList:
 	}
 	return task, err

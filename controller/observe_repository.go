@@ -219,8 +219,8 @@ func (r *Repositories) observeDead(ctx context.Context, o *session.Repository) e
 	if len(o.Repository.Status.Locks) == 0 {
 		return nil
 	}
-	var err error
-	o.DeadHosts, _, err = r.deadHolders(ctx, r.Client, o.Repository)
+	list, err := r.holdings(ctx, o.Repository, false)
+	o.DeadHosts = deadHosts(list, r.Now())
 	return err
 }
 

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -185,24 +184,6 @@ func TestLocksAreStillLookedAtAfterTheBackendWasAway(t *testing.T) {
 	}
 }
 
-// A living agent that says that its restic has ended leaves no living lock behind.
-func TestLocksFromBeforeAFailedRunAreDead(t *testing.T) {
-	repo := repository()
-	ended := metav1.NewTime(noon().Add(-time.Minute))
-	repo.Status.Holders = []v1alpha1.Holder{{Namespace: "demo", Pod: "lives", UID: "u-lives", Ended: &ended}}
-	w := newWorld(t, interceptor.Funcs{}, repo, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "lives", UID: "u-lives"},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning},
-	})
-	_, before, err := w.deadHolders(t.Context(), w.Live, repo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(map[string]time.Time{"lives": ended.Time}, before); d != "" {
-		t.Error(d)
-	}
-}
-
 // A pod that was lost may have left a lock, though nothing has been kept waiting by it yet.
 func TestLocksThatNobodyHoldsAreLookedAt(t *testing.T) {
 	now := metav1.NewTime(noon())
@@ -263,72 +244,6 @@ func TestAFailureSaysWhatItIsAbout(t *testing.T) {
 				t.Errorf("the 40th failure is followed by %s", left)
 			}
 		})
-	}
-}
-
-func TestAPodThatHeldCredentialsIsKnownDead(t *testing.T) {
-	pod := func(name, uid string, phase corev1.PodPhase, started time.Duration) *corev1.Pod {
-		return &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: name, UID: types.UID(uid)},
-			Status: corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{
-				Name: api.ContainerSidecar, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(started)}},
-			}}},
-		}
-	}
-	repo := repository()
-	for _, name := range []string{"gone", "ended", "lives", "again", "again"} {
-		repo.Status.Holders = append(repo.Status.Holders, v1alpha1.Holder{Namespace: "demo", Pod: name, UID: "u-" + name})
-	}
-	repo.Status.Holders = append(repo.Status.Holders, v1alpha1.Holder{Namespace: "else", Pod: "lives", UID: "u9"})
-	w := newWorld(t, interceptor.Funcs{}, repo,
-		pod("ended", "u-ended", corev1.PodFailed, 0), pod("lives", "u-lives", corev1.PodRunning, 24*time.Hour), pod("again", "u2", corev1.PodRunning, 5*time.Minute))
-	dead, before, err := w.deadHolders(t.Context(), w.Live, repo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"ended", "gone"}, dead); d != "" {
-		t.Error(d)
-	}
-	want := map[string]time.Time{
-		"lives": noon().Add(-lockAge),         // restic gives up a lock that it cannot refresh
-		"again": noon().Add(-5 * time.Minute), // its predecessor's locks are older than its agent
-	}
-	if d := cmp.Diff(want, before); d != "" {
-		t.Error(d)
-	}
-}
-
-// restic's locks bear the hostname of the kernel, which with hostNetwork is the node's: that of all
-// pods there.
-func TestAHostnameIsDeadWhenAllPodsThatHaveItAre(t *testing.T) {
-	repo := repository()
-	repo.Status.Holders = []v1alpha1.Holder{
-		{Namespace: "demo", Pod: "agent-1", UID: "u1", Hostname: "node-1"},
-		{Namespace: "demo", Pod: "agent-2", UID: "u2", Hostname: "node-2"},
-		{Namespace: "demo", Pod: "again-2", UID: "u3", Hostname: "node-2"},
-		{Namespace: "else", Pod: "again-2", UID: "u4", Hostname: "node-2"},
-	}
-	w := newWorld(t, interceptor.Funcs{}, repo)
-	for namespace, since := range map[string]time.Duration{"demo": time.Minute, "else": 5 * time.Minute} {
-		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "again-2", UID: types.UID("u-" + namespace)},
-			Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{
-				Name: api.ContainerSidecar, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}},
-			}}},
-		}
-		if err := w.Create(t.Context(), pod); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dead, before, err := w.deadHolders(t.Context(), w.Live, repo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"node-1"}, dead); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff(map[string]time.Time{"node-2": noon().Add(-5 * time.Minute)}, before); d != "" {
-		t.Error(d)
 	}
 }
 

@@ -46,6 +46,7 @@ func TestTasks(t *testing.T) {
 		protocol.Forget{},
 		protocol.Group{},
 		protocol.Query{},
+		protocol.DeadLocks{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(task)) {
 			missing[reflect.TypeOf(task).Name()+"."+f.Name] = true

@@ -81,7 +81,7 @@ func (w *World) holds(ctx context.Context, repo *v1alpha1.Repository, id broker.
 		if err := w.Live.Get(ctx, client.ObjectKeyFromObject(repo), live); err != nil {
 			return fmt.Errorf("read Repository: %w", err)
 		}
-		if !addHolder(&live.Status, id) {
+		if !addHolder(&live.Status, id, metav1.NewTime(w.Now())) {
 			return nil
 		}
 		err := w.Status().Update(ctx, live)
@@ -97,10 +97,11 @@ func (w *World) holds(ctx context.Context, repo *v1alpha1.Repository, id broker.
 
 // addHolder adds a pod to those that were given credentials, and tells whether that changed anything. A
 // pod that an older build recorded lives on, and is known by its name only.
-func addHolder(st *v1alpha1.RepositoryStatus, id broker.Identity) bool {
-	h := v1alpha1.Holder{Namespace: id.Namespace, Pod: id.Pod, UID: id.PodUID, Hostname: id.Hostname}
+func addHolder(st *v1alpha1.RepositoryStatus, id broker.Identity, now metav1.Time) bool {
+	h := v1alpha1.Holder{Namespace: id.Namespace, Pod: id.Pod, UID: id.PodUID, Hostname: id.Hostname, Since: &now}
 	if h.Hostname == h.Pod {
-		h.Hostname = ""
+		// Of all controllers, only that of StatefulSets gives pods names that others have, too.
+		h.Hostname, h.Unique = "", id.Owner.Kind != "StatefulSet"
 	}
 	i := slices.IndexFunc(st.Holders, func(h v1alpha1.Holder) bool { return h.UID == id.PodUID })
 	switch {
@@ -110,7 +111,7 @@ func addHolder(st *v1alpha1.RepositoryStatus, id broker.Identity) bool {
 			st.Holders = st.Holders[n-maxHolders:]
 		}
 	case id.Hostname != "" && st.Holders[i].Hostname != h.Hostname:
-		st.Holders[i].Hostname = h.Hostname
+		st.Holders[i].Hostname, st.Holders[i].Unique = h.Hostname, h.Unique
 	default:
 		return false
 	}

@@ -30,7 +30,7 @@ func TestThePodsThatHoldCredentialsAreKnownByTheirHostnames(t *testing.T) {
 	}
 	var got []string
 	for _, h := range read(t, w, "demo", "repo", &v1alpha1.Repository{}).Status.Holders {
-		got = append(got, h.UID+" "+hostnameOf(h))
+		got = append(got, h.UID+" "+host(h))
 	}
 	if d := cmp.Diff([]string{"u0 node-1", "u1 web", "u2 node-1"}, got); d != "" {
 		t.Error(d)

@@ -53,8 +53,9 @@ type Repository struct {
 	Worker *Pod
 	// WorkerPod is the pod that the present work was given to; nil: it is gone.
 	WorkerPod *Pod
-	// DeadHosts are pods of ours that are known dead.
-	DeadHosts   []string
+	// DeadHosts are hostnames of pods of ours that have all ended, and since when their locks can be
+	// told to be dead.
+	DeadHosts   map[string]time.Time
 	LeaderSince time.Time
 	Limits      Limits
 }
@@ -148,7 +149,8 @@ func (o *Repository) want(now time.Time) WorkAction {
 		}
 		return WorkAction{After: probeInterval}
 	}
-	if len(st.Locks) > 0 && o.allDead(st.Locks) {
+	unlock := o.unlockAt()
+	if !unlock.IsZero() && !now.Before(unlock) {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if len(o.Searches) > 0 {
@@ -158,7 +160,11 @@ func (o *Repository) want(now time.Time) WorkAction {
 	if u, uid := o.retentionDue(); u != nil {
 		return WorkAction{Operation: v1alpha1.OperationForget, Subject: u.Invoker, UID: uid}
 	}
-	return o.upkeep(now)
+	a := o.upkeep(now)
+	if a.Operation == "" && !unlock.IsZero() {
+		a.After = min(a.After, unlock.Sub(now))
+	}
+	return a
 }
 
 // UnknownLock stands, in a Repository's status, for locks that were met and not looked at yet.
@@ -254,11 +260,19 @@ func PruneDue(st v1alpha1.RepositoryStatus, p v1beta1.RetentionPolicy, now time.
 	return p.Prune && !p.DryRun && (st.LastPruneTime == nil || now.Sub(st.LastPruneTime.Time) >= pruneInterval)
 }
 
-func (o *Repository) allDead(locks []string) bool {
-	for _, l := range locks {
-		if !slices.Contains(o.DeadHosts, l) {
-			return false
+// unlockAt is from when on the locks that were seen are all known dead. It is zero where some may be of
+// the living, and where they were looked at since: what was left is a stranger's.
+func (o *Repository) unlockAt() time.Time {
+	var at time.Time
+	for _, l := range o.Repository.Status.Locks {
+		since, dead := o.DeadHosts[l]
+		if !dead {
+			return time.Time{}
 		}
+		at = later(at, since)
 	}
-	return true
+	if seen := o.Repository.Status.LastUnlockTime; seen != nil && !at.After(seen.Time) {
+		return time.Time{}
+	}
+	return at
 }

@@ -152,6 +152,9 @@ type RepositoryStatus struct {
 	// LastPruneTime is when restic prune last ended; it runs at most once a day.
 	// +optional
 	LastPruneTime *metav1.Time `json:"lastPruneTime,omitempty"`
+	// LastUnlockTime is when locks were last looked at, to remove those of dead pods.
+	// +optional
+	LastUnlockTime *metav1.Time `json:"lastUnlockTime,omitempty"`
 	// LastListTime is when snapshots and statistics were last read.
 	// +optional
 	LastListTime *metav1.Time `json:"lastListTime,omitempty"`
@@ -190,10 +193,19 @@ type Holder struct {
 	// Hostname is the kernel's in the pod, which restic writes into its locks. Default: the pod's name.
 	// +optional
 	Hostname string `json:"hostname,omitempty"`
+	// Unique tells that Kubernetes made the hostname up: no other pod has it, in any cluster.
+	// +optional
+	Unique bool `json:"unique,omitempty"`
+	// Since is when the pod was first given credentials: older locks are not its own.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
 	// Ended is when the pod's agent last said that restic has failed and ended: locks of it that
 	// are older are dead.
 	// +optional
 	Ended *metav1.Time `json:"ended,omitempty"`
+	// Gone is when the pod had ended, as far as is known: later locks are not its own.
+	// +optional
+	Gone *metav1.Time `json:"gone,omitempty"`
 }
 
 // Snapshot is one restic snapshot.

@@ -150,7 +150,7 @@ const (
 	OpCheck  Operation = "Check"  // restic check
 	OpList   Operation = "List"   // snapshots and statistics
 	OpFind   Operation = "Find"   // snapshots that match Queries
-	OpUnlock Operation = "Unlock" // remove locks if all of them are of DeadHosts
+	OpUnlock Operation = "Unlock" // remove locks if all of them are Dead
 )
 
 // Maintain is work of a repository worker.
@@ -158,11 +158,25 @@ type Maintain struct {
 	Operation Operation `json:"operation"`
 	Forget    *Forget   `json:"forget,omitempty"`
 	Queries   []Query   `json:"queries,omitempty"`
-	// DeadHosts are hostnames, as in restic's locks, of pods of ours that are known dead.
-	DeadHosts []string `json:"deadHosts,omitempty"`
-	// DeadBefore are the hostnames of living ones: locks that were last refreshed before the time are
-	// of a dead pod that had the hostname, or of a killed restic.
-	DeadBefore map[string]time.Time `json:"deadBefore,omitempty"`
+	// Dead are the locks that nobody holds. A worker of an older build does not know them, and removes
+	// none.
+	Dead []DeadLocks `json:"dead,omitempty"`
+}
+
+// DeadLocks are the locks of a hostname that were last renewed in a span of time: they are of pods of
+// ours that have ended, or of a restic that was killed.
+type DeadLocks struct {
+	// Hostname is the kernel's.
+	Hostname string `json:"hostname"`
+	// From is the first moment of the span; zero: there is none.
+	From time.Time `json:"from,omitzero"`
+	// Before is the end of the span, and not part of it.
+	Before time.Time `json:"before"`
+}
+
+// Has tells whether a lock is one of them.
+func (d DeadLocks) Has(l restic.Lock) bool {
+	return l.Hostname != "" && l.Hostname == d.Hostname && !l.Time.Before(d.From) && l.Time.Before(d.Before)
 }
 
 // Forget is a retention policy and what it is applied to.
