@@ -17,9 +17,6 @@ import (
 	"github.com/seed-731df569/stash/session"
 )
 
-// maxHolders bounds the record of pods that were given credentials for a Repository.
-const maxHolders = 50
-
 // ended records that restic has failed in a pod and is not running any more: a lock that it could
 // not remove, since the backend was away, is known dead though the pod lives, and is looked for. Nothing
 // is recorded while the pod has other work, whose locks are alive.
@@ -84,6 +81,9 @@ func (w *World) holds(ctx context.Context, repo *v1alpha1.Repository, id broker.
 		if !addHolder(&live.Status, id, metav1.NewTime(w.Now())) {
 			return nil
 		}
+		if err := w.forgetHolders(ctx, live); err != nil {
+			return err
+		}
 		err := w.Status().Update(ctx, live)
 		if err == nil {
 			return nil
@@ -107,9 +107,6 @@ func addHolder(st *v1alpha1.RepositoryStatus, id broker.Identity, now metav1.Tim
 	switch {
 	case i < 0:
 		st.Holders = append(st.Holders, h)
-		if n := len(st.Holders); n > maxHolders {
-			st.Holders = st.Holders[n-maxHolders:]
-		}
 	case id.Hostname != "" && st.Holders[i].Hostname != h.Hostname:
 		st.Holders[i].Hostname, st.Holders[i].Unique = h.Hostname, h.Unique
 	default:

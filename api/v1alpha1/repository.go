@@ -173,8 +173,9 @@ type RepositoryStatus struct {
 	// Failures counts failed operations in a row.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
-	// Holders are the last pods that were given credentials for this repository, at most 50: locks
-	// that bear their hostnames are removed once they are known dead.
+	// Holders are the pods that were given credentials for this repository: locks that bear their
+	// hostnames are removed once they are known dead. Those that are gone for days, and whose locks were
+	// not seen since, are forgotten; there is room for some 4000.
 	// +optional
 	Holders []Holder `json:"holders,omitempty"`
 	// Locks are the names of the hosts whose locks kept the last operation waiting.
