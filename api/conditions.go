@@ -31,6 +31,9 @@ const (
 	RestoreCompleted       = "RestoreCompleted"
 	// SnapshotsPinned is ours: the snapshots to restore are chosen and fixed in the status.
 	SnapshotsPinned = "SnapshotsPinned"
+	// NamespaceClosed is ours: False while it cannot be proved that no pod of the target starts without
+	// its data, since something else refuses such pods.
+	NamespaceClosed = "NamespaceClosed"
 
 	// Repository, ours.
 	BackendReachable = "BackendReachable"

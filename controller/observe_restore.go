@@ -54,7 +54,7 @@ func (r *RestoreSessions) observe(ctx context.Context, rs *v1beta1.RestoreSessio
 		return nil, err
 	}
 	if rs.Status.Hash != "" {
-		o.Closed, err = r.Probe(ctx, targetNamespace(rs))
+		o.Closed, o.Refused, err = r.Probe(ctx, rs)
 	}
 	return o, err
 }

@@ -21,8 +21,9 @@ import (
 // RestoreSessions carries restores out.
 type RestoreSessions struct {
 	*World
-	// Probe proves that the hook that closes a namespace is in force.
-	Probe func(ctx context.Context, namespace string) (bool, error)
+	// Probe proves that the hook that closes the namespace of a target is in force, or says what else
+	// refuses its pods.
+	Probe func(ctx context.Context, rs *v1beta1.RestoreSession) (closed bool, refused string, err error)
 	// Ended is told of each restore that has ended or is gone.
 	Ended func()
 }
@@ -99,6 +100,9 @@ func (r *RestoreSessions) do(ctx context.Context, rs *v1beta1.RestoreSession, a 
 // recordRestore writes an action into the status.
 func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Action, now metav1.Time) {
 	start(rs, o)
+	if o.Closed && api.IsFalse(rs.Status.Conditions, api.NamespaceClosed) {
+		api.SetCondition(&rs.Status.Conditions, condition(api.NamespaceClosed, true, "NamespaceClosed", "pods of the target start only once their data is back", rs.Generation), now)
+	}
 	switch a.Kind {
 	case session.KindWait, session.KindDeletePods:
 		rs.Status.Reason = a.Message
@@ -117,6 +121,9 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 		rs.Status.Reason = a.Message
 		// The hash is in the status before any pod can carry it: hooks and broker know it then.
 		rs.Status.Hash = mutators.HashRestore(string(rs.UID))
+		if o.Refused != "" {
+			api.SetCondition(&rs.Status.Conditions, condition(api.NamespaceClosed, false, "PodRefused", a.Message, rs.Generation), now)
+		}
 	case session.KindStamp:
 		rs.Status.Phase, rs.Status.Reason = v1beta1.RestoreRunning, a.Message
 		api.SetCondition(&rs.Status.Conditions, condition(api.StashInitContainerInjected, true, "InitContainerInjectionSucceeded", "pods of the target are created with the restore init-container", rs.Generation), now)

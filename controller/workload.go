@@ -130,17 +130,8 @@ func (r *Workloads) remembering(ctx context.Context, configs []v1beta1.BackupCon
 // dryRun tells why a pod that is completed by a plan, or by none, would be refused: failing open does not save a pod that Pod
 // Security or a quota refuses because of our container.
 func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators.Plan) (string, error) {
-	template := r.Kind.PodTemplate(obj)
-	pod := &corev1.Pod{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: *template.Spec.DeepCopy()}
-	// Of one name, so that the API server says the same each time.
-	pod.Name, pod.GenerateName, pod.Namespace = "stash-dry-run", "", obj.GetNamespace()
-	delete(pod.Labels, api.LabelInject)
-	delete(pod.Labels, api.LabelRestore)
-	for _, claim := range claimTemplates(obj) {
-		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: claim, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim + "-" + obj.GetName() + "-0"},
-		}})
-	}
+	pod := podOf(obj, r.Kind)
+	pod.Name = "stash-dry-run" // of one name, so that the API server says the same each time
 	done := pod
 	if !plan.Empty() {
 		completed, reason, err := mutators.Apply(pod, plan)

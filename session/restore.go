@@ -71,6 +71,9 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 	if c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned); c != nil && c.Status == metav1.ConditionFalse {
 		message += ": no snapshots could be chosen: " + c.Message
 	}
+	if c := api.FindCondition(o.Session.Status.Conditions, api.NamespaceClosed); c != nil && c.Status == metav1.ConditionFalse {
+		message += ": " + c.Message
+	}
 	return Fail("DeadlineExceeded", message), true
 }
 
@@ -148,8 +151,10 @@ func restoreTurn(o *Restore, _ time.Time) (Action, bool) {
 }
 
 // closeNamespace closes the namespace, then stamps the workload.
-func closeNamespace(o *Restore, _ time.Time) (Action, bool) {
+func closeNamespace(o *Restore, now time.Time) (Action, bool) {
 	switch {
+	case !o.Closed && o.Refused != "":
+		return o.refused(now), true
 	case !o.Closed:
 		return Action{Kind: KindClose, Message: "closing the namespace to pods of the target that are not restored", After: time.Second}, true
 	case !o.TargetFound:
@@ -160,6 +165,17 @@ func closeNamespace(o *Restore, _ time.Time) (Action, bool) {
 		return Action{Kind: KindStamp, Message: "asking for pods with the restore init-container"}, true
 	}
 	return Action{}, false
+}
+
+// refused says who refuses pods of the target before our hook can: they would not start with their data
+// either. Before the workload is touched that is waited for only for a while.
+func (o *Restore) refused(now time.Time) Action {
+	why := "pods of the target with the restore init-container are refused: " + o.Refused
+	c := api.FindCondition(o.Session.Status.Conditions, api.NamespaceClosed)
+	if !o.Stamped && c != nil && c.Status == metav1.ConditionFalse && now.After(o.since(c.LastTransitionTime.Time).Add(o.Limits.Repository)) {
+		return Fail("NamespaceNotClosed", why)
+	}
+	return Action{Kind: KindClose, Message: why, After: 5 * time.Second}
 }
 
 // clearPods removes pods that would write while others restore.

@@ -29,6 +29,8 @@ type Restore struct {
 	Exclusive string
 	// Closed tells that the namespace is closed: a probe of the hook was refused.
 	Closed bool
+	// Refused is what the API server says where something else refused the probe; empty: nothing did.
+	Refused string
 	// Held says why pods would not follow the workload's template; empty: they do.
 	Held string
 	// Stamped tells that the workload's template has this session's restore label.

@@ -198,7 +198,7 @@ type RestoreSessionStatus struct {
 	// +optional
 	Stats []HostRestoreStats `json:"stats,omitempty"`
 	// Conditions: RepositoryFound, BackendSecretFound, ValidationPassed, RestoreTargetFound,
-	// SnapshotsPinned, StashInitContainerInjected, RestoreCompleted, DeadlineExceeded.
+	// SnapshotsPinned, NamespaceClosed, StashInitContainerInjected, RestoreCompleted, DeadlineExceeded.
 	// +optional
 	Conditions []api.Condition `json:"conditions,omitempty"`
 	// ObservedGeneration is the metadata.generation that the status was set for.
