@@ -73,6 +73,8 @@ const (
 	AnnotationExpandedFrom = prefix + "expanded-from"
 	// AnnotationExpandedBlueprint names the BackupBlueprint or BackupTemplate it came from.
 	AnnotationExpandedBlueprint = prefix + "expanded-blueprint"
+	// AnnotationWritesAs says, on a repository worker's Job, as whom it writes a mounted volume.
+	AnnotationWritesAs = prefix + "writes-as"
 )
 
 // Names inside completed pods. The containers are Stash's own names (facts §4.3, §4.4).

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -192,7 +193,8 @@ func (r *Repositories) fits(ctx context.Context, repo *v1alpha1.Repository, job 
 	if err != nil || len(in.Writers) == 0 {
 		return true, err
 	}
-	return in.Fits(&job.Spec.Template), nil
+	want, err := in.Identity()
+	return job.Annotations[api.AnnotationWritesAs] == want, err
 }
 
 // workerInput is what the worker of a Repository is made of.
@@ -221,11 +223,16 @@ func (r *Repositories) workerJob(ctx context.Context, repo *v1alpha1.Repository)
 	if err != nil {
 		return nil, err
 	}
+	identity, err := in.Identity()
+	if err != nil {
+		return nil, err
+	}
 	var backoff, ttl int32 = 0, 60
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: repo.Namespace, Name: workerName(repo),
-			Labels: map[string]string{api.LabelManagedBy: api.ManagedBy, api.LabelComponent: api.ComponentWorker},
+			Labels:      map[string]string{api.LabelManagedBy: api.ManagedBy, api.LabelComponent: api.ComponentWorker},
+			Annotations: map[string]string{api.AnnotationWritesAs: identity},
 		},
 		Spec: batchv1.JobSpec{BackoffLimit: &backoff, TTLSecondsAfterFinished: &ttl, Template: mutators.NewWorker(in)},
 	}, nil
@@ -264,6 +271,10 @@ func (r *Repositories) writers(ctx context.Context, repo *v1alpha1.Repository) (
 	if err := r.List(ctx, restores, client.MatchingFields{indexRepository: repo.Namespace + "/" + repo.Name}); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
+	// A cache has no order, and the first of them decides.
+	slices.SortFunc(restores.Items, func(a, b v1beta1.RestoreSession) int {
+		return cmp.Or(older(&a, &b), cmp.Compare(a.Namespace, b.Namespace))
+	})
 	for i := range restores.Items {
 		rs := &restores.Items[i]
 		if t := rs.Spec.Target; t != nil && !session.RestoreFinished(rs.Status.Phase) {

@@ -1,10 +1,11 @@
 package mutators
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -126,11 +127,14 @@ func (in WorkerInput) writer() Writer {
 	return none
 }
 
-// Fits tells whether a worker that was made before writes as it would if it were made now.
-func (in WorkerInput) Fits(made *corev1.PodTemplateSpec) bool {
-	have, want := made.Spec.SecurityContext, in.writer().podSecurity()
-	return have != nil && equality.Semantic.DeepEqual(have.RunAsUser, want.RunAsUser) && equality.Semantic.DeepEqual(have.RunAsGroup, want.RunAsGroup) &&
-		equality.Semantic.DeepEqual(have.FSGroup, want.FSGroup) && equality.Semantic.DeepEqual(have.SupplementalGroups, want.SupplementalGroups)
+// Identity names as whom the worker writes. It is kept beside the worker: what the API server stores of
+// the worker itself is what policies of the cluster made of it.
+func (in WorkerInput) Identity() (string, error) {
+	b, err := json.Marshal(in.writer().podSecurity())
+	if err != nil {
+		return "", fmt.Errorf("encode the worker's identity: %w", err)
+	}
+	return digest(b), nil
 }
 
 // podSecurity meets the restricted level, but for root. Of a volume that Kubernetes may hand to a

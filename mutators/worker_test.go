@@ -64,3 +64,27 @@ func TestAPlanSaysAsWhomItWrites(t *testing.T) {
 		t.Error("restricted, of a pod that says nothing:", d)
 	}
 }
+
+func TestWorkersThatWriteAsOthersAreToldApart(t *testing.T) {
+	local := mutators.WorkerInput{Volume: &corev1.Volume{}, Namespace: mutators.Namespace{PodSecurity: mutators.Restricted}}
+	seen := map[string]string{}
+	for name, writers := range map[string][]mutators.Writer{
+		"nobody yet":      nil,
+		"a user":          {{User: new(int64(1000))}},
+		"another":         {{User: new(int64(1001))}},
+		"with a group":    {{User: new(int64(1000)), Group: new(int64(2))}},
+		"with an fsGroup": {{User: new(int64(1000)), FSGroup: new(int64(2000))}},
+		"with groups":     {{User: new(int64(1000)), SupplementalGroups: []int64{7}}},
+	} {
+		in := local
+		in.Writers = writers
+		id, err := in.Identity()
+		if again, _ := in.Identity(); err != nil || id == "" || again != id {
+			t.Errorf("%s: %q, then %q, %v", name, id, again, err)
+		}
+		if other, ok := seen[id]; ok {
+			t.Errorf("%s is as %s", name, other)
+		}
+		seen[id] = name
+	}
+}
