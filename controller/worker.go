@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -43,11 +44,11 @@ func workerName(repo *v1alpha1.Repository) string {
 	if v, _ := mounted(repo); v == nil {
 		return "stash-repository-worker"
 	}
+	// Its pods get the name with six characters more, and that is a hostname: of labels, which hold no
+	// dots, the longest are of 63.
 	sum := sha256.Sum256([]byte(repo.Name))
-	name := repo.Name
-	if len(name) > 30 {
-		name = name[:30]
-	}
+	name := strings.ReplaceAll(repo.Name, ".", "-")
+	name = strings.TrimRight(name[:min(len(name), 30)], "-")
 	return "stash-worker-" + name + "-" + hex.EncodeToString(sum[:4])
 }
 

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -149,5 +151,25 @@ func TestTheFirstRestoreDecidesAsWhomAWorkerWrites(t *testing.T) {
 		if d := cmp.Diff(first, got); d != "" {
 			t.Error(d)
 		}
+	}
+}
+
+func TestAWorkerOfAVolumeHasAValidName(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{
+		"a", "shop", "deploy-shop.prod", "deploy-shop-prod", "deploy-aaaaaaaaaaaaaaaaaaaaaa.shop", "deploy-aaaaaaaaaaaaaaaaaaaaaa-shop",
+		"deploy-aaaaaaaaaaaaaaaaaaaaa.-.shop", strings.Repeat("a.", 126) + "a",
+	} {
+		repo, _ := sharedVolume()
+		repo.Name = name
+		got := workerName(repo)
+		// As the Job's controller names its pods.
+		if problems := validation.IsDNS1123Label(got + "-x7k2p"); len(problems) > 0 {
+			t.Errorf("%s: %q: %v", name, got, problems)
+		}
+		if other, ok := seen[got]; ok {
+			t.Errorf("%s has the worker of %s", name, other)
+		}
+		seen[got] = name
 	}
 }
