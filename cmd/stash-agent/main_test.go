@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,9 @@ func TestAnIdleAgentIsSmall(t *testing.T) {
 			t.Fatal("the agent is silent")
 		}
 	}
+	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", agent.Process.Pid)); err != nil || !regexp.MustCompile(`(?m)^Max core file size +1 +1 `).Match(limits) {
+		t.Errorf("it may leave core dumps: %v\n%s", err, limits)
+	}
 	resident := rss(t, agent.Process.Pid)
 	t.Logf("resident memory of the idle agent: %.1f MiB", float64(resident)/(1<<20))
 	if resident > idleBudget {
@@ -90,6 +94,16 @@ func rss(t *testing.T, pid int) int {
 	}
 	t.Fatal("the process has no VmRSS")
 	return 0
+}
+
+func TestTheEnvironmentDoesNotSayWhichProgramsRun(t *testing.T) {
+	t.Setenv("PATH", "/data")
+	if err := harden(); err != nil {
+		t.Fatal(err)
+	}
+	if got := os.Getenv("PATH"); got != programs {
+		t.Errorf("programs are looked for in %s", got)
+	}
 }
 
 // TestNothingOfKubernetesIsLinked keeps the agent small: what it links is memory in every pod.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,11 @@ connect to; on the leader also the controllers and the scheduler.`,
 			log, err := newLogger(o.logLevel, o.logFormat)
 			if err != nil {
 				return err
+			}
+			// Credentials pass through the memory. With a limit of 0 a program that takes the dumps would
+			// still be given one.
+			if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1}); err != nil {
+				return fmt.Errorf("forbid core dumps: %w", err)
 			}
 			return run(cmd.Context(), o, log)
 		},
