@@ -117,7 +117,10 @@ func (w *World) exclusiveWork(ctx context.Context, repo *v1alpha1.Repository) (s
 		return "", err
 	}
 	if alive || w.Now().Sub(lease.CreationTimestamp.Time) < claimGrace {
-		return "maintenance (" + holder + ")", nil
+		if ns, name, _, ok := splitHolder(holder); ok && ns == repo.Namespace {
+			return fmt.Sprintf("maintenance of Repository %q", name), nil
+		}
+		return "maintenance of a Repository of another namespace", nil
 	}
 	uid := lease.UID
 	if err := w.Delete(ctx, lease, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {

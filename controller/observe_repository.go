@@ -123,7 +123,10 @@ func (r *Repositories) observeLocation(ctx context.Context, o *session.Repositor
 	for i := range all {
 		other := &all[i]
 		if w := other.Status.Work; w != nil && other.UID != o.Repository.UID && session.Exclusive(w.Operation) {
-			o.Claimed = fmt.Sprintf("%s of Repository \"%s/%s\"", w.Operation, other.Namespace, other.Name)
+			o.Claimed = fmt.Sprintf("%s of Repository %q", w.Operation, other.Name)
+			if other.Namespace != o.Repository.Namespace {
+				o.Claimed = fmt.Sprintf("%s of a Repository of another namespace", w.Operation)
+			}
 		}
 		busy, err := r.busy(ctx, other)
 		if err != nil {

@@ -133,27 +133,39 @@ func (r *Result) neighbours(c *v1beta1.BackupConfiguration, spec *v1beta1.Backup
 		if other.Target == nil {
 			continue
 		}
-		name := o.Namespace + "/" + o.Name
 		same := target.Same(spec.Target.Ref, c.Namespace, other.Target.Ref, o.Namespace)
+		name, whose := neighbour(c, o, &other)
 		if n.SharesLocation && sharesSnapshots(kind, spec.Target, other.Target) {
-			whose := target.KeyOf(other.Target.Ref, o.Namespace)
 			if same {
 				whose = "the same target"
 			}
-			r.add(field.Forbidden(field.NewPath("spec", "repository"), fmt.Sprintf(
-				"%s, of BackupConfiguration %q, keeps the same host and path at the same place of the backend, and retention would delete the snapshots of both: use another prefix in the Repository, or set spec.target.alias",
+			r.addOnce(field.Forbidden(field.NewPath("spec", "repository"), fmt.Sprintf(
+				"%s, of %s, keeps the same host and path at the same place of the backend, and retention would delete the snapshots of both: use another prefix in the Repository, or set spec.target.alias",
 				whose, name)))
 			continue
 		}
 		if same {
-			r.warn("BackupConfiguration %q backs up the same target", name)
+			r.warnOnce("%s backs up the same target", name)
 			continue
 		}
 		if !n.SharesLocation {
 			continue
 		}
-		r.warn("BackupConfiguration %q keeps the snapshots of another target at the same place of the backend: one prefix for each target is easier to restore and to delete", name)
+		r.warnOnce("%s keeps the snapshots of another target at the same place of the backend: one prefix for each target is easier to restore and to delete", name)
 	}
+}
+
+// neighbour names a configuration, and its target, to whoever writes c: those of other namespaces are
+// none of theirs.
+func neighbour(c, o *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec) (name, whose string) {
+	if o.Namespace != c.Namespace {
+		return "a BackupConfiguration of another namespace", "another target"
+	}
+	name = fmt.Sprintf("BackupConfiguration %q", o.Namespace+"/"+o.Name)
+	if target.Namespace(spec.Target.Ref, o.Namespace) != c.Namespace {
+		return name, "another target"
+	}
+	return name, target.KeyOf(spec.Target.Ref, o.Namespace)
 }
 
 // sharesSnapshots tells whether two configurations would keep snapshots of the same host and path.

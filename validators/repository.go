@@ -2,6 +2,7 @@ package validators
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +24,11 @@ func Repository(repo, old *v1alpha1.Repository, f Facts) Result {
 	r.later(repo.Spec.WipeOut, at.Child("wipeOut"), "deletion of the data together with the Repository is")
 	r.usagePolicy(repo.Spec.UsagePolicy, at.Child("usagePolicy"))
 	for _, other := range f.SameLocation {
-		r.warn("Repository %q is at the same place of the backend: they share snapshots and locks", other)
+		name := fmt.Sprintf("Repository %q", other)
+		if !strings.HasPrefix(other, repo.Namespace+"/") {
+			name = "a Repository of another namespace" // whose names are none of the author's
+		}
+		r.warnOnce("%s is at the same place of the backend: they share snapshots and locks", name)
 	}
 	if old != nil {
 		r.relocated(repo, old, at.Child("backend"))

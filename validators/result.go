@@ -2,6 +2,7 @@ package validators
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -55,12 +56,26 @@ func (r *Result) warn(format string, args ...any) {
 	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
 }
 
+// warnOnce adds a warning unless it is there already.
+func (r *Result) warnOnce(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Warnings, text) {
+		r.Warnings = append(r.Warnings, text)
+	}
+}
+
 // add adds errors; nil ones are left out.
 func (r *Result) add(errs ...*field.Error) {
 	for _, e := range errs {
 		if e != nil {
 			r.Errors = append(r.Errors, e)
 		}
+	}
+}
+
+// addOnce adds an error unless it is there already.
+func (r *Result) addOnce(err *field.Error) {
+	if !slices.ContainsFunc(r.Errors, func(e *field.Error) bool { return e.Field == err.Field && e.Detail == err.Detail }) {
+		r.add(err)
 	}
 }
 
