@@ -32,8 +32,9 @@ import (
 
 const agentImage = "registry.example/stash:v1"
 
-// agentPod is a pod of a Deployment that Kubernetes made, completed as ours are, on node n1.
-func agentPod(t *testing.T, s *apiserver.Server, name string) *corev1.Pod {
+// agentPod is a pod of a Deployment that Kubernetes made, completed as ours are but for what its owner
+// changed, on node n1.
+func agentPod(t *testing.T, s *apiserver.Server, name string, changes ...func(*corev1.PodSpec)) *corev1.Pod {
 	t.Helper()
 	template := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": name}},
@@ -57,6 +58,9 @@ func agentPod(t *testing.T, s *apiserver.Server, name string) *corev1.Pod {
 		t.Fatal(reason, err)
 	}
 	template.Spec = completed.Spec
+	for _, change := range changes {
+		change(&template.Spec)
+	}
 	create(t, s, &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: name},
 		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template},
@@ -134,6 +138,30 @@ func testIdentity(t *testing.T, s *apiserver.Server) {
 			t.Fatal(err)
 		}
 		denied(t, theirs, "belongs to no workload")
+	})
+	t.Run("of a pod that says it belongs to a workload", func(t *testing.T) {
+		forged := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "forged"}, Spec: *pod.Spec.DeepCopy()}
+		forged.Spec.NodeName = "n1"
+		forged.OwnerReferences = []metav1.OwnerReference{*pod.OwnerReferences[0].DeepCopy()}
+		forged.OwnerReferences[0].UID = "00000000-0000-4000-8000-000000000000"
+		forged.Finalizers = []string{"example.com/stay"} // Kubernetes removes it, later
+		create(t, s, forged)
+		theirs, err := mint(t, node, "app", forged, api.TokenAudience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		denied(t, theirs, "the owner of the pod, does not exist")
+	})
+	t.Run("of a container that only looks like ours", func(t *testing.T) {
+		disguised := agentPod(t, s, "disguised", func(spec *corev1.PodSpec) {
+			spec.InitContainers[0].Command = []string{"/bin/sh", "-c", "sleep 1d"}
+		})
+		var theirs string
+		eventually(t, "", func() (err error) {
+			theirs, err = mint(t, node, "app", disguised, api.TokenAudience)
+			return err
+		})
+		denied(t, theirs, "its command is not")
 	})
 	t.Run("of a pod that another took the name of", func(t *testing.T) {
 		kill(t, s, pod)
