@@ -56,6 +56,8 @@ func refuse(pkg, path string) string {
 		return "imports go left only"
 	case ours && otherEntry == "agent" && entry != "agent" && layer != programs:
 		return "the agent is a program of its own: it is spoken to in broker/protocol"
+	case pkg == "cmd/stash" && path == module+"restic/exec":
+		return "the operator connects to no backend: agents run restic"
 	case layer <= lastPure && within("k8s.io/client-go", "sigs.k8s.io/controller-runtime", "os/exec"):
 		return "pure packages are functions of values"
 	case (entry == "agent" || entry == "broker/protocol" || pkg == "cmd/stash-agent") && within("k8s.io", "sigs.k8s.io"):
@@ -120,6 +122,8 @@ func TestRefuse(t *testing.T) {
 		{"agent", module + "restic/exec", true},
 		{"cmd/stash-agent", "sigs.k8s.io/yaml", false},
 		{"cmd/stash", "sigs.k8s.io/controller-runtime", true},
+		{"cmd/stash", module + "restic/exec", false},
+		{"cmd/stash-agent", module + "restic/exec", true},
 		{"controller", module + "test/cluster", false},
 		{"test/e2e", module + "controller", true},
 	} {
