@@ -59,6 +59,11 @@ const stepLimit = 30 * time.Second
 // Powered tells whether a host is on.
 func (c *Cluster) Powered(name string) bool { return host.PID(c.record(name)) != 0 }
 
+// Proc returns where the machine sees /proc of a host that is on.
+func (c *Cluster) Proc(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(host.PID(c.record(name))), "root", "proc")
+}
+
 // PowerOff cuts a host's power: every process, mount and interface of it is
 // gone at once, its disk stays. A host that is off is no error.
 func (c *Cluster) PowerOff(ctx context.Context, name string) error {

@@ -37,7 +37,7 @@ type Config struct {
 	// ControllerManagerArgs are further flags of the controller manager.
 	ControllerManagerArgs []string `json:",omitempty"`
 	// AccessKey and SecretKey are the S3 server's root credentials; without
-	// them they are "stash-test" and "stash-test-secret".
+	// them they are texts that stand nowhere else, so that tests can look for them.
 	AccessKey, SecretKey string
 	// StateDir is the cluster's folder; without it, StateRoot()/Name.
 	StateDir string
@@ -92,10 +92,10 @@ func (c Config) withDefaults() Config {
 		c.Net = defaultNet(c.Name)
 	}
 	if c.AccessKey == "" {
-		c.AccessKey = "stash-test"
+		c.AccessKey = "AKSTASHTEST0123456789"
 	}
 	if c.SecretKey == "" {
-		c.SecretKey = "stash-test-secret"
+		c.SecretKey = "stash/test+SecretAccessKey0123456789"
 	}
 	if c.CacheDir == "" {
 		c.CacheDir = CacheRoot()

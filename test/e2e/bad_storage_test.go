@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ func wrongKey(s *site) {
 	dir := s.claimDir("web")
 	s.planted(dir, 1)
 	s.backup("conf")
-	s.password("not-the-key")
+	s.setPassword(s.secret("the wrong password of "+s.ns, "wrong-"+rand.Text()))
 	// A Repository is asked when somebody needs it, or when it is created.
 	other := strings.Replace(s.render("repository.yaml"), "name: repo", "name: other", 1)
 	if _, err := suite.kubectl.Run(s.Context(), other, "apply", "--namespace="+s.ns, "--filename=-"); err != nil {
@@ -116,13 +117,13 @@ func wrongKey(s *site) {
 	}
 	s.broken("other", "WrongPassword")
 	s.failed(s.backupNow("conf"), "wrong password")
-	s.password("e2e-" + s.ns)
+	s.setPassword(s.password)
 	s.backup("conf")
 	s.unlocked()
 }
 
-// password changes RESTIC_PASSWORD in the Secret.
-func (s *site) password(value string) {
+// setPassword changes RESTIC_PASSWORD in the Secret.
+func (s *site) setPassword(value string) {
 	s.Helper()
 	secret := get(s, "storage", &corev1.Secret{})
 	secret.Data["RESTIC_PASSWORD"] = []byte(value)

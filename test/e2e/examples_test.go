@@ -101,6 +101,7 @@ func (s *site) example(name string) (dir string) {
 func exampleWorkloads(s *site) {
 	dir := s.example("workloads")
 	s.Cleanup(func() {
+		s.nothingShown("shop")
 		for _, obj := range []client.Object{
 			&v1beta1.BackupBlueprint{ObjectMeta: metav1.ObjectMeta{Name: "workloads"}},
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},

@@ -19,7 +19,7 @@ func (s *site) restic(prefix string, args ...string) (string, error) {
 	storage := suite.cluster.Storage()
 	cmd := exec.CommandContext(s.Context(), suite.restic, append([]string{"--no-cache", "--no-lock"}, args...)...)
 	cmd.Env = append(os.Environ(),
-		"RESTIC_REPOSITORY=s3:"+storage.Endpoint()+"/"+s.bucket+"/"+prefix, "RESTIC_PASSWORD=e2e-"+s.ns,
+		"RESTIC_REPOSITORY=s3:"+storage.Endpoint()+"/"+s.bucket+"/"+prefix, "RESTIC_PASSWORD="+s.password,
 		"AWS_ACCESS_KEY_ID="+storage.AccessKey(), "AWS_SECRET_ACCESS_KEY="+storage.SecretKey(),
 	)
 	out, err := cmd.Output()

@@ -13,6 +13,7 @@ func security() []scenario {
 		{"a restricted namespace gets a sidecar that is not root", restrictedComesBack},
 		{"a restricted namespace can keep its repository on a claim", restrictedKeepsOnAClaim},
 		{"files that cannot be read make a backup incomplete and are named", unreadableAreNamed},
+		{"keys are seen in restic's environment alone, while it works", keysStayHidden},
 	}
 }
 

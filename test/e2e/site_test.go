@@ -25,8 +25,10 @@ type site struct {
 
 	ns     string
 	bucket string
-	gate   *gate
-	vars   vars
+	// password is that of the test's repositories.
+	password string
+	gate     *gate
+	vars     vars
 }
 
 // vars are what manifests in testdata name as {{.Name}}.
@@ -39,8 +41,11 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	ns := "e2e-" + hex.EncodeToString(random)
-	s := &site{T: t, ns: ns, bucket: ns}
+	s := &site{T: t, ns: ns, bucket: ns, password: "password-of-" + rand.Text()}
 	storage := suite.cluster.Storage()
+	s.secret("the password of "+ns, s.password)
+	s.secret("the storage's access key", storage.AccessKey())
+	s.secret("the storage's secret key", storage.SecretKey())
 	if err := storage.CreateBucket(s.bucket); err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +57,14 @@ func newSite(t *testing.T) *site {
 	s.gate = newGate(t)
 	s.vars = vars{
 		"NS": ns, "Bucket": s.bucket, "Endpoint": s.gate.endpoint(), "Blueprint": ns,
-		"AccessKey": storage.AccessKey(), "SecretKey": storage.SecretKey(), "Password": "e2e-" + ns,
+		"AccessKey": storage.AccessKey(), "SecretKey": storage.SecretKey(), "Password": s.password,
 		"Schedule": "0 3 29 2 *", "Retention": "{name: keep, keepLast: 5, prune: true}",
 		"Name": "web", "Kind": "Deployment", "Replicas": 1, "Annotated": true,
 		"History": 5, "Paused": false, "TimeOut": "", "Connections": 5, "Vault": "", "Prefix": "${TARGET_KIND}/${TARGET_NAME}",
 	}
 	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
 	t.Cleanup(s.leave)
+	t.Cleanup(func() { s.nothingShown(ns) })
 	t.Cleanup(s.dump)
 	s.apply("secret.yaml")
 	t.Logf("namespace %s", ns)
