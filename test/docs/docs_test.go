@@ -76,6 +76,20 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// What a page says to be tested is: by a function of a file, or by a file of test data.
+func TestLinksToTests(t *testing.T) {
+	named := regexp.MustCompile("`([\\w./-]+_test\\.go): (\\w+)`|`([\\w./-]+\\.txtar)`")
+	for name, text := range pages(t, ".md") {
+		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
+			path, function := match[1]+match[3], match[2]
+			code, err := os.ReadFile(filepath.Join(apiserver.Root, path))
+			if err != nil || function != "" && !bytes.Contains(code, []byte("\nfunc "+function+"(")) {
+				t.Errorf("%s: there is no %s (%v)", name, match[0], err)
+			}
+		}
+	}
+}
+
 func TestMakeTargets(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(apiserver.Root, "Makefile"))
 	if err != nil {
