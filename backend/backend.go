@@ -83,7 +83,7 @@ func Validate(b v1alpha1.Backend, path *field.Path) field.ErrorList {
 	if given := blocks(b); err != nil && len(given) == 1 {
 		return field.ErrorList{field.Forbidden(path.Child(given[0]), fmt.Sprintf("not supported yet: use %s", strings.Join(supported(), " or ")))}
 	} else if err != nil {
-		return field.ErrorList{field.Invalid(path, given, "exactly one of "+strings.Join(providers(), ", ")+" must be given")}
+		return field.ErrorList{field.Invalid(path, strings.Join(given, ","), "exactly one of "+strings.Join(providers(), ", ")+" must be given; for example s3: {endpoint: https://s3.example.com, bucket: backups}")}
 	}
 	return s.Validate(b, path)
 }

@@ -77,7 +77,7 @@ func (l Local) Validate(b v1alpha1.Backend, at *field.Path) field.ErrorList {
 	if len(kinds) != 1 {
 		errs = append(errs, field.Invalid(at, strings.Join(kinds, ","), "exactly one volume source must be given, for example persistentVolumeClaim: {claimName: backups}"))
 	} else if slices.Contains([]string{"secret", "configMap", "downwardAPI", "projected", "image", "gitRepo"}, kinds[0]) {
-		errs = append(errs, field.Invalid(at.Child(kinds[0]), "", "this kind of volume cannot be written to"))
+		errs = append(errs, field.Invalid(at.Child(kinds[0]), "", "this kind of volume cannot be written to; for example persistentVolumeClaim: {claimName: backups}"))
 	}
 	errs = append(errs, checkMountPath(b.Local.MountPath, at.Child("mountPath"))...)
 	if strings.HasPrefix(b.Local.SubPath, "/") && cleanPath(b.Local.SubPath) != "" {

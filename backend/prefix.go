@@ -20,10 +20,10 @@ func checkPrefix(prefix string, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(at, prefix, fmt.Sprintf("must not hold %q: write a path such as stash/my-namespace/my-app", prefix[i])))
 	}
 	if slices.Contains(strings.Split(prefix, "/"), "..") {
-		errs = append(errs, field.Invalid(at, prefix, `must not hold "..": write the path itself`))
+		errs = append(errs, field.Invalid(at, prefix, `must not hold "..": write the path itself, for example stash/my-namespace/my-app`))
 	}
 	if strings.HasPrefix(cleanPath(prefix), "-") {
-		errs = append(errs, field.Invalid(at, prefix, `must not begin with "-"`))
+		errs = append(errs, field.Invalid(at, prefix, `must not begin with "-"; for example stash/my-namespace/my-app`))
 	}
 	return errs
 }

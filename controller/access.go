@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/backend"
@@ -31,6 +32,9 @@ func (w *World) access(ctx context.Context, repo *v1alpha1.Repository) (restic.R
 	b, err := backend.ForBackend(repo.Spec.Backend)
 	if err != nil {
 		return restic.Repository{}, problemf("Repository \"%s/%s\": %v", repo.Namespace, repo.Name, err)
+	}
+	if errs := b.Validate(repo.Spec.Backend, field.NewPath("spec", "backend")); len(errs) > 0 {
+		return restic.Repository{}, problemf("Repository \"%s/%s\": %v", repo.Namespace, repo.Name, errs.ToAggregate())
 	}
 	data, err := w.storageSecret(ctx, repo)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,15 +116,16 @@ func (r *BackupConfigurations) set(c *v1beta1.BackupConfiguration, kind string, 
 
 // validate runs the webhook's own rules.
 func (r *BackupConfigurations) validate(ctx context.Context, c *v1beta1.BackupConfiguration) error {
-	why, err := r.invalid(ctx, c)
+	res, err := r.judge(ctx, c)
 	if err != nil {
 		return err
 	}
-	if why != "" {
-		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", why)
+	if len(res.Errors) > 0 {
+		r.set(c, api.ValidationPassed, false, "ResourceValidationFailed", res.Errors.ToAggregate().Error())
 		return nil
 	}
-	r.set(c, api.ValidationPassed, true, "ResourceValidationPassed", "the configuration is valid")
+	// What kubectl would have said to a person stands here for those who do not use it.
+	r.set(c, api.ValidationPassed, true, "ResourceValidationPassed", shorten(strings.Join(append([]string{"the configuration is valid"}, res.Warnings...), "; ")))
 	return nil
 }
 

@@ -124,7 +124,7 @@ func (r *Workloads) unfit(ctx context.Context, obj client.Object, pair blueprint
 		return "", fmt.Errorf("read BackupConfiguration: %w", err)
 	}
 	if err == nil {
-		facts.Configurations = olderOnes(facts.Configurations, stored)
+		facts.Configurations = claims(facts.Configurations, stored)
 	}
 	res := validators.Expansion(&blueprint.Expansion{Pairs: []blueprint.Pair{pair}}, facts)
 	if len(res.Errors) > 0 {

@@ -208,25 +208,34 @@ func (w *World) repositoriesAt(ctx context.Context, loc string) ([]v1alpha1.Repo
 	return list.Items, nil
 }
 
-// invalid says what is wrong with a stored configuration by the webhook's own rules, empty if nothing
-// is. A webhook that was down, or whose cache did not know the other one yet, does no harm: what is
-// invalid gets no sessions and no retention.
-func (w *World) invalid(ctx context.Context, c *v1beta1.BackupConfiguration) (string, error) {
+// judge looks at a stored configuration by the webhook's own rules.
+func (w *World) judge(ctx context.Context, c *v1beta1.BackupConfiguration) (validators.Result, error) {
 	facts, err := w.Facts(ctx, c)
 	if err != nil {
-		return "", err
+		return validators.Result{}, err
 	}
-	facts.Configurations = olderOnes(facts.Configurations, c)
-	if res := validators.BackupConfiguration(c, nil, facts); len(res.Errors) > 0 {
-		return res.Errors.ToAggregate().Error(), nil
-	}
-	return "", nil
+	facts.Configurations = claims(facts.Configurations, c)
+	facts.TargetRuns = false // StashSidecarInjected tells what became of the rollout
+	return validators.BackupConfiguration(c, nil, facts), nil
 }
 
-// olderOnes are the neighbours that were there before c: of two that claim one place the older one
-// keeps it.
-func olderOnes(all []validators.Neighbour, c *v1beta1.BackupConfiguration) []validators.Neighbour {
-	return slices.DeleteFunc(all, func(n validators.Neighbour) bool { return older(n.Configuration, c) > 0 })
+// invalid says what is wrong with a stored configuration, empty if nothing is. A webhook that was down,
+// or whose cache did not know the other one yet, does no harm: what is invalid gets no sessions and no
+// retention.
+func (w *World) invalid(ctx context.Context, c *v1beta1.BackupConfiguration) (string, error) {
+	res, err := w.judge(ctx, c)
+	if err != nil || len(res.Errors) == 0 {
+		return "", err
+	}
+	return res.Errors.ToAggregate().Error(), nil
+}
+
+// claims are the neighbours, of which those that were there before c keep the place that both claim.
+func claims(all []validators.Neighbour, c *v1beta1.BackupConfiguration) []validators.Neighbour {
+	for i, n := range all {
+		all[i].SharesLocation = n.SharesLocation && older(n.Configuration, c) <= 0
+	}
+	return all
 }
 
 // keepsAt tells whether a configuration keeps snapshots at a location. One whose Repository does not

@@ -177,6 +177,26 @@ func (s Schedule) Next(after, created time.Time) time.Time {
 	return s.nextCron(after.Truncate(time.Second).Add(time.Second))
 }
 
+// Pace returns the shortest and the longest time between two slots in a row, as far as the slots of one
+// hour and the first one after it tell.
+func (s Schedule) Pace() (shortest, longest time.Duration) {
+	if s.every > 0 {
+		d := time.Duration(s.every) * time.Second
+		return d, d
+	}
+	first := s.Next(reference(), time.Time{})
+	for last := first; !last.IsZero() && last.Sub(first) < time.Hour; {
+		next := s.Next(last, time.Time{})
+		gap := next.Sub(last)
+		if shortest == 0 || gap < shortest {
+			shortest = gap
+		}
+		longest = max(longest, gap)
+		last = next
+	}
+	return shortest, longest
+}
+
 // nextCron returns the first slot not earlier than from. Slots are the instants whose wall clock
 // matches. robfig finds them as long as the clock is not changed: across a midnight that does not
 // exist it loops for ever (America/Sao_Paulo, Pacific/Apia). So it is asked in UTC, once for each

@@ -93,6 +93,33 @@ func TestNextFollowsCronJobs(t *testing.T) {
 	}
 }
 
+func TestPace(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		expr, zone        string
+		shortest, longest time.Duration
+	}{
+		"every minute":                     {"* * * * *", "", time.Minute, time.Minute},
+		"every minute of one hour":         {"* 3 * * *", "", time.Minute, day - 59*time.Minute},
+		"two minutes in a row, once a day": {"0,1 3 * * *", "", time.Minute, day - time.Minute},
+		"two minutes in a row, later":      {"0,30,31 * * * *", "", time.Minute, 30 * time.Minute},
+		"every six hours":                  {"0 */6 * * *", "", 6 * time.Hour, 6 * time.Hour},
+		"daily, in a zone":                 {"0 3 * * *", "Europe/Berlin", day, day},
+		"yearly":                           {"@yearly", "", 365 * day, 365 * day},
+		"on a leap day":                    {"0 0 29 2 *", "", 1461 * day, 1461 * day},
+		"a duration":                       {"@every 90s", "", 90 * time.Second, 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if shortest, longest := parse(t, c.expr, c.zone).Pace(); shortest != c.shortest || longest != c.longest {
+				t.Errorf("from %s to %s, want from %s to %s", shortest, longest, c.shortest, c.longest)
+			}
+		})
+	}
+	if shortest, longest := (Schedule{}).Pace(); shortest != 0 || longest != 0 {
+		t.Errorf("the zero schedule: from %s to %s", shortest, longest)
+	}
+}
+
 func TestEveryIsAnchoredAtCreation(t *testing.T) {
 	s, created := parse(t, "@every 90m", ""), at(t, "2026-01-01T00:10:00Z")
 	for after, want := range map[string]string{

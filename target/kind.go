@@ -126,14 +126,34 @@ func (k Kind) Volumes(obj runtime.Object) []string {
 	for i := range t.Spec.Volumes {
 		names = append(names, t.Spec.Volumes[i].Name)
 	}
-	if k.claims != nil {
-		for _, name := range k.claims(obj) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
+	return k.withTemplates(names, obj)
+}
+
+// withTemplates adds the names of volumeClaimTemplates to those of volumes.
+func (k Kind) withTemplates(names []string, obj runtime.Object) []string {
+	if k.claims == nil {
+		return names
+	}
+	for _, name := range k.claims(obj) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// Claims returns the names of those volumes in obj's pods that are PersistentVolumeClaims and can be
+// written to, those of volumeClaimTemplates last.
+func (k Kind) Claims(obj runtime.Object) []string {
+	var names []string
+	if t := k.PodTemplate(obj); t != nil {
+		for i := range t.Spec.Volumes {
+			if c := t.Spec.Volumes[i].PersistentVolumeClaim; c != nil && !c.ReadOnly {
+				names = append(names, t.Spec.Volumes[i].Name)
+			}
+		}
+	}
+	return k.withTemplates(names, obj)
 }
 
 // HostFor returns the host under which snapshots of a pod are stored. The alias replaces "host"; an
@@ -200,14 +220,14 @@ func Find(apiVersion, kind string) (Kind, error) {
 			continue
 		}
 		if !k.Supported {
-			return k, fmt.Errorf("a target of kind %s is %w", kind, ErrNotSupportedYet)
+			return k, fmt.Errorf("a target of kind %s is %w; supported are %s", kind, ErrNotSupportedYet, supported())
 		}
 		return k, nil
 	}
 	if known {
 		return Kind{}, fmt.Errorf("%w: %q in %q; supported are %s", ErrUnknownKind, kind, apiVersion, supported())
 	}
-	return Kind{}, fmt.Errorf("a target of kind %s in %q is %w", kind, apiVersion, ErrNotSupportedYet)
+	return Kind{}, fmt.Errorf("a target of kind %s in %q is %w; supported are %s", kind, apiVersion, ErrNotSupportedYet, supported())
 }
 
 func supported() string {

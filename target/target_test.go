@@ -162,6 +162,16 @@ func TestVolumesHoldTheClaimsOfAStatefulSet(t *testing.T) {
 	if diff := cmp.Diff([]string{"config", "data"}, target.StatefulSet().Volumes(s)); diff != "" {
 		t.Error(diff)
 	}
+	claim := func(name string, readOnly bool) corev1.Volume {
+		return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c", ReadOnly: readOnly}}}
+	}
+	s.Spec.Template.Spec.Volumes = append(s.Spec.Template.Spec.Volumes, claim("media", true), claim("uploads", false))
+	if diff := cmp.Diff([]string{"uploads", "data", "config"}, target.StatefulSet().Claims(s)); diff != "" {
+		t.Error(diff)
+	}
+	if got := target.Deployment().Claims(s); got != nil {
+		t.Errorf("of an object of another kind: %q", got)
+	}
 }
 
 func pod(containers ...[]corev1.VolumeMount) *corev1.PodTemplateSpec {

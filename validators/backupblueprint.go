@@ -56,6 +56,8 @@ func blueprintSpec(stored *v1beta1.BackupBlueprintSpec) Result {
 	r.later(spec.WipeOut, at.Child("wipeOut"), "deletion of the data together with the Repository is")
 	r.usagePolicy(spec.UsagePolicy, at.Child("usagePolicy"))
 	r.allowed(&spec, at)
+	r.namespace(spec.BackupNamespace, "that of the target", at.Child("backupNamespace"))
+	r.namespace(spec.RepoNamespace, "that of the target", at.Child("repoNamespace"))
 	r.schedule(spec.Schedule, spec.TimeZone, at)
 	r.retention(&spec.RetentionPolicy, at.Child("retentionPolicy"))
 	r.positive(spec.TimeOut, at.Child("timeOut"))

@@ -21,7 +21,7 @@ func BackupSession(bs, old *v1beta1.BackupSession, f Facts) Result {
 		return r
 	}
 	if bs.Spec.RetryLeft < 0 {
-		r.add(field.Invalid(at.Child("retryLeft"), bs.Spec.RetryLeft, "must not be negative"))
+		r.add(field.Invalid(at.Child("retryLeft"), bs.Spec.RetryLeft, "must not be negative; leave it out for no retry"))
 	}
 	invoker := at.Child("invoker")
 	if bs.Spec.Invoker == nil && bs.Spec.BackupConfiguration != nil {
@@ -45,7 +45,7 @@ func BackupSession(bs, old *v1beta1.BackupSession, f Facts) Result {
 		r.add(field.NotSupported(invoker.Child("kind"), ref.Kind, []string{v1beta1.KindBackupConfiguration}))
 		return r
 	}
-	if detail := objectName(ref.Name); detail != "" {
+	if detail := objectName(ref.Name, "deploy-web"); detail != "" {
 		r.add(field.Invalid(invoker.Child("name"), ref.Name, detail))
 	} else if f.InvokerMissing {
 		r.add(field.Invalid(invoker.Child("name"), ref.Name, fmt.Sprintf("there is no BackupConfiguration of this name in namespace %q: kubectl get backupconfigurations -n %s shows those that exist", bs.Namespace, bs.Namespace)))

@@ -44,7 +44,9 @@ func (r *Result) backend(b *v1alpha1.Backend, at *field.Path) {
 		return
 	}
 	if b.StorageSecretName == "" {
-		r.add(field.Required(at.Child("storageSecretName"), fmt.Sprintf("the Secret, in the Repository's namespace, that holds %s", list(storage.Keys().Required))))
+		r.add(field.Required(at.Child("storageSecretName"), fmt.Sprintf("the Secret, in the Repository's namespace, that holds %s; for example s3-secret", list(storage.Keys().Required))))
+	} else if detail := objectName(b.StorageSecretName, "s3-secret"); detail != "" {
+		r.add(field.Invalid(at.Child("storageSecretName"), b.StorageSecretName, detail))
 	}
 	r.Warnings = append(r.Warnings, storage.Warnings(*b)...)
 }
@@ -66,7 +68,7 @@ func (r *Result) allowedNamespaces(a *v1alpha1.AllowedNamespaces, at *field.Path
 		if a.Selector == nil {
 			r.add(field.Required(at.Child("selector"), "from: Selector needs the labels of the namespaces; for example {matchLabels: {team: shop}}"))
 		} else if _, err := metav1.LabelSelectorAsSelector(a.Selector); err != nil {
-			r.add(field.Invalid(at.Child("selector"), metav1.FormatLabelSelector(a.Selector), err.Error()))
+			r.add(field.Invalid(at.Child("selector"), a.Selector, err.Error()+"; for example {matchLabels: {team: shop}}"))
 		}
 	case "", v1alpha1.NamespacesFromSame, v1alpha1.NamespacesFromAll:
 		if a.Selector != nil {

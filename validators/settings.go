@@ -2,6 +2,7 @@ package validators
 
 import (
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +22,23 @@ func (r *Result) schedule(expr, timeZone string, spec *field.Path) {
 		r.warn("%s is empty: a backup runs only when a BackupSession is created; %s", spec.Child("schedule"), scheduler.Example)
 		return
 	}
-	if _, err := scheduler.Parse(expr, timeZone); err != nil {
+	s, err := scheduler.Parse(expr, timeZone)
+	if err != nil {
 		r.add(field.Invalid(spec.Child("schedule"), expr, err.Error()))
+		return
+	}
+	r.pace(s, expr, spec.Child("schedule"))
+}
+
+// pace warns of schedules that come true hardly ever, or all the time.
+func (r *Result) pace(s scheduler.Schedule, expr string, path *field.Path) {
+	const day = 24 * time.Hour
+	shortest, longest := s.Pace()
+	if shortest <= time.Minute {
+		r.warn("%s: %q has backups %d seconds apart, and passes over what is due while one runs; \"0 */6 * * *\" is every six hours", path, expr, shortest/time.Second)
+	}
+	if longest > 366*day {
+		r.warn("%s: %q is due once in %d days; \"0 3 1 * *\" is once a month", path, expr, longest/day)
 	}
 }
 
@@ -42,12 +58,12 @@ func (r *Result) retention(p *v1beta1.RetentionPolicy, path *field.Path) {
 	} {
 		keeps = keeps || k.n > 0
 		if k.n < 0 {
-			r.add(field.Invalid(path.Child(k.name), k.n, "must not be negative"))
+			r.add(field.Invalid(path.Child(k.name), k.n, "must not be negative; for example 5"))
 		}
 	}
 	for i, tag := range p.KeepTags {
 		if strings.TrimSpace(tag) == "" {
-			r.add(field.Invalid(path.Child("keepTags").Index(i), tag, "must not be empty"))
+			r.add(field.Invalid(path.Child("keepTags").Index(i), tag, "must not be empty; for example release"))
 		}
 	}
 	if !keeps && len(p.KeepTags) == 0 {
@@ -70,7 +86,7 @@ func (r *Result) retry(c *v1beta1.RetryConfig, path *field.Path) {
 		return
 	}
 	if n := c.Retries(); n < 0 {
-		r.add(field.Invalid(path.Child("maxRetry"), n, "must not be negative"))
+		r.add(field.Invalid(path.Child("maxRetry"), n, "must not be negative; for example 2"))
 	}
 	if c.Delay != nil && c.Delay.Duration < 0 {
 		r.add(field.Invalid(path.Child("delay"), c.Delay.Duration.String(), "must not be negative, for example 10m"))
@@ -127,7 +143,7 @@ func (r *Result) runtime(s *v1beta1.RuntimeSettings, path *field.Path, restore b
 	}
 	between := func(v *int32, low, high int32, name ...string) {
 		if v != nil && (*v < low || *v > high) {
-			r.add(field.Invalid(path.Child(name[0], name[1:]...), *v, "must be between "+itoa(low)+" and "+itoa(high)))
+			r.add(field.Invalid(path.Child(name[0], name[1:]...), *v, "must be between "+itoa(low)+" and "+itoa(high)+"; for example "+itoa(high)))
 		}
 	}
 	if c.Nice != nil {

@@ -27,12 +27,10 @@ func (r *Result) ref(ref v1beta1.TargetRef, own string, byTask bool, f *Facts, a
 		r.add(field.Forbidden(at, "a target that names no workload is not supported yet: write apiVersion, kind and name, for example apps/v1, Deployment, web"))
 		return target.Kind{}, false
 	}
-	if errs := validation.IsDNS1123Label(ref.Namespace); ref.Namespace != "" && len(errs) > 0 {
-		r.add(field.Invalid(at.Child("namespace"), ref.Namespace, "must be the name of a namespace; leave it out for the object's own"))
-	}
+	r.namespace(ref.Namespace, "the object's own", at.Child("namespace"))
 	if ref.Name == "" {
 		r.add(field.Required(at.Child("name"), "for example web"))
-	} else if detail := objectName(ref.Name); detail != "" {
+	} else if detail := objectName(ref.Name, "web"); detail != "" {
 		r.add(field.Invalid(at.Child("name"), ref.Name, detail))
 	}
 	if ref.Kind == "" {
@@ -69,7 +67,7 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 		at := at.Index(i)
 		switch {
 		case m.Name == "":
-			r.add(field.Required(at.Child("name"), "the name of a volume in the pods of the target"))
+			r.add(field.Required(at.Child("name"), "the name of a volume in the pods of the target; for example data"))
 		case known && !slices.Contains(volumes, m.Name):
 			r.add(field.Invalid(at.Child("name"), m.Name, "the target's pods have no such volume; they have "+list(volumes)))
 		}
@@ -81,7 +79,7 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 		}
 		places[place] = true
 		if m.SubPath != "" && (path.IsAbs(m.SubPath) || slices.Contains(strings.Split(m.SubPath, "/"), "..")) {
-			r.add(field.Invalid(at.Child("subPath"), m.SubPath, "must be relative and without .."))
+			r.add(field.Invalid(at.Child("subPath"), m.SubPath, "must be relative and without ..; for example uploads"))
 		}
 		if m.SubPath != "" && m.SubPathExpr != "" {
 			r.add(field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "excludes subPath: write one of them"))
@@ -93,14 +91,17 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 }
 
 // paths checks paths, each by itself and whether a mount holds it. Outside of the mounts a backup
-// fails aloud when it finds nothing, so that is a warning; a restore would write into a file system
-// that dies with its container, so that is an error.
+// fails aloud when it finds nothing, so that is a warning; above one it finds what is mounted. A restore
+// would write into a file system that dies with its container, so that is an error.
 func (r *Result) paths(paths []string, mounts []corev1.VolumeMount, at *field.Path, restore bool) {
 	seen := map[string]bool{}
 	for i, text := range paths {
 		p := target.CleanPath(text)
 		detail := target.CheckPath(p)
-		held := len(mounts) == 0 || slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return target.Covers(path.Clean(m.MountPath), p) })
+		held := len(mounts) == 0 || slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool {
+			place := path.Clean(m.MountPath)
+			return target.Covers(place, p) || !restore && target.Covers(p, place)
+		})
 		switch {
 		case detail != "":
 			r.add(field.Invalid(at.Index(i), text, detail))
@@ -116,11 +117,18 @@ func (r *Result) paths(paths []string, mounts []corev1.VolumeMount, at *field.Pa
 }
 
 // objectName returns what is wrong with a name, empty if nothing.
-func objectName(name string) string {
+func objectName(name, example string) string {
 	if len(validation.IsDNS1123Subdomain(name)) == 0 {
 		return ""
 	}
-	return "must be the name of an object: lower-case letters, digits, hyphens and dots; for example web"
+	return "must be the name of an object: lower-case letters, digits, hyphens and dots; for example " + example
+}
+
+// namespace checks a namespace that may be left out, which means otherwise.
+func (r *Result) namespace(name, otherwise string, at *field.Path) {
+	if name != "" && len(validation.IsDNS1123Label(name)) > 0 {
+		r.add(field.Invalid(at, name, "must be the name of a namespace; leave it out for "+otherwise))
+	}
 }
 
 // volumes checks mounts and paths together. The draft's form may leave the mounts out; they are then

@@ -14,11 +14,12 @@ import (
 // repositoryRef checks which Repository is named, and whether it admits the namespaces that come to
 // use it: that of the object, and that of the target, whose pods get the credentials.
 func (r *Result) repositoryRef(ref v1beta1.KindRepositoryRef, own, pods string, f *Facts, at *field.Path) {
+	r.namespace(ref.Namespace, "the object's own", at.Child("namespace"))
 	if ref.Name == "" {
-		r.add(field.Required(at.Child("name"), "the Repository that holds the snapshots"))
+		r.add(field.Required(at.Child("name"), "the Repository that holds the snapshots; for example deploy-web"))
 		return
 	}
-	if detail := objectName(ref.Name); detail != "" {
+	if detail := objectName(ref.Name, "deploy-web"); detail != "" {
 		r.add(field.Invalid(at.Child("name"), ref.Name, detail))
 	}
 	repo := f.Repository
