@@ -6,7 +6,7 @@ import (
 
 // Backend is a storage that restic can write to. Exactly one block is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.local),has(self.s3),has(self.gcs),has(self.azure),has(self.swift),has(self.b2),has(self.rest)].filter(x,x).size() == 1",message="exactly one of local, s3, gcs, azure, swift, b2, rest must be given",reason=FieldValueInvalid
+// +kubebuilder:validation:XValidation:rule="[has(self.local),has(self.s3),has(self.gcs),has(self.azure),has(self.swift),has(self.b2),has(self.rest)].filter(x,x).size() == 1",message="exactly one of local, s3, gcs, azure, swift, b2, rest must be given; for example s3: {endpoint: https://s3.example.com, bucket: backups}",reason=FieldValueInvalid
 type Backend struct {
 	// StorageSecretName names the Secret, in the Repository's namespace, that holds
 	// RESTIC_PASSWORD and the keys of the storage.
@@ -40,6 +40,7 @@ type LocalSpec struct {
 	corev1.VolumeSource `json:",inline"`
 	// MountPath is where the volume is mounted in the pods of Stash; not at or below /stash.
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:XValidation:rule="self != '/stash' && !self.startsWith('/stash/')",message="must not be at or below /stash, which the pods of Stash use themselves: for example /backup",reason=FieldValueInvalid
 	MountPath string `json:"mountPath"`
 	// SubPath is the directory inside the volume that holds the repository.
 	// +optional
@@ -80,6 +81,7 @@ type GCSSpec struct {
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 	// MaxConnections limits parallel connections. Default: restic's, 5.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MaxConnections int64 `json:"maxConnections,omitempty"`
 }
@@ -92,6 +94,7 @@ type AzureSpec struct {
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 	// MaxConnections limits parallel connections. Default: restic's, 5.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MaxConnections int64 `json:"maxConnections,omitempty"`
 }
@@ -113,6 +116,7 @@ type B2Spec struct {
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 	// MaxConnections limits parallel connections. Default: restic's, 5.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MaxConnections int64 `json:"maxConnections,omitempty"`
 }

@@ -79,6 +79,8 @@ const (
 )
 
 // AllowedNamespaces selects namespaces.
+//
+// +kubebuilder:validation:XValidation:rule="self.?from.orValue('Same') != 'Selector' || has(self.selector)",message="from: Selector needs the labels of the namespaces; for example {matchLabels: {team: shop}}",fieldPath=".selector",reason=FieldValueRequired
 type AllowedNamespaces struct {
 	// From is All, Selector or Same. Default: Same.
 	// +kubebuilder:default=Same

@@ -66,6 +66,8 @@ type BackupTemplateList struct {
 }
 
 // BackupBlueprintSpec is what an annotation expands into.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.wipeOut) && self.wipeOut && has(self.backend) && (has(self.backend.local) || has(self.backend.b2)))",message="wipeOut is not possible on a local or b2 backend: remove wipeOut, and delete the data by hand when it is no longer wanted",fieldPath=".wipeOut",reason=FieldValueInvalid
 type BackupBlueprintSpec struct {
 	// Backend of the Repository.
 	// +optional
@@ -110,9 +112,11 @@ type BackupBlueprintSpec struct {
 	// +optional
 	Hooks *BackupHooks `json:"hooks,omitempty"`
 	// BackupHistoryLimit of the BackupConfiguration.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	BackupHistoryLimit *int32 `json:"backupHistoryLimit,omitempty"`
 	// TimeOut of the BackupConfiguration.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a positive duration, for example 2h or 1h30m; leave it out for no limit",reason=FieldValueInvalid
 	// +optional
 	TimeOut *metav1.Duration `json:"timeOut,omitempty"`
 	// RetryConfig of the BackupConfiguration.

@@ -21,6 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Next",type=string,format=date-time,priority=1,JSONPath=`.status.nextSlot`,description="when the next session is due"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Sidecar",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="StashSidecarInjected")].message`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase != 'Ready' || !has(oldSelf.spec) || !has(oldSelf.spec.target) || !has(oldSelf.spec.target.ref) || !has(oldSelf.spec.target.ref.kind) || !has(oldSelf.spec.target.ref.name) || (has(self.spec) && has(self.spec.target) && has(self.spec.target.ref) && has(self.spec.target.ref.kind) && has(self.spec.target.ref.name) && self.spec.target.ref.kind == oldSelf.spec.target.ref.kind && self.spec.target.ref.name == oldSelf.spec.target.ref.name)",message="the target of a configuration in use cannot be changed: create another BackupConfiguration and delete this one",fieldPath=".spec.target.ref",reason=FieldValueForbidden
 type BackupConfiguration struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
@@ -88,6 +89,7 @@ type BackupConfigurationSpec struct {
 	// +optional
 	BackupHistoryLimit *int32 `json:"backupHistoryLimit,omitempty"`
 	// TimeOut ends a session that takes longer, for example 2h. Default: none.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a positive duration, for example 2h or 1h30m; leave it out for no limit",reason=FieldValueInvalid
 	// +optional
 	TimeOut *metav1.Duration `json:"timeOut,omitempty"`
 	// RetryConfig says how a failed session is retried. Default: not at all.

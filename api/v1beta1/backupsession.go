@@ -49,6 +49,7 @@ type BackupSessionSpec struct {
 	// +optional
 	Invoker *BackupInvokerRef `json:"invoker,omitempty"`
 	// RetryLeft is how many retries are left.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	RetryLeft int32 `json:"retryLeft,omitempty"`
 	// BackupConfiguration is the draft's form of invoker.

@@ -70,10 +70,12 @@ type RestoreSessionSpec struct {
 	// +optional
 	Hooks *RestoreHooks `json:"hooks,omitempty"`
 	// TimeOut ends a restore that takes longer, for example 2h. Default: none.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a positive duration, for example 2h or 1h30m; leave it out for no limit",reason=FieldValueInvalid
 	// +optional
 	TimeOut *metav1.Duration `json:"timeOut,omitempty"`
 	// Rules is the deprecated place of target.rules.
 	// +kubebuilder:validation:MaxItems=10000
+	// +kubebuilder:validation:XValidation:rule="self.filter(r, r.?targetHosts.orValue([]).size() == 0 && r.?hosts.orValue([]).size() == 0).size() <= 1",message="only one rule may leave targetHosts empty, and it holds for all hosts that no other names: name the hosts of the others",reason=FieldValueInvalid
 	// +optional
 	Rules []Rule `json:"rules,omitempty"`
 }
@@ -100,6 +102,7 @@ type RestoreTarget struct {
 	// Rules say which host gets what. The first whose targetHosts names the host holds, else the
 	// one without targetHosts.
 	// +kubebuilder:validation:MaxItems=10000
+	// +kubebuilder:validation:XValidation:rule="self.filter(r, r.?targetHosts.orValue([]).size() == 0 && r.?hosts.orValue([]).size() == 0).size() <= 1",message="only one rule may leave targetHosts empty, and it holds for all hosts that no other names: name the hosts of the others",reason=FieldValueInvalid
 	// +optional
 	Rules []Rule `json:"rules,omitempty"`
 	// Args are further arguments of restic restore; only those of the documented list are accepted.
@@ -127,7 +130,7 @@ const (
 
 // Rule says what a set of hosts gets.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.snapshots) && self.snapshots.size() > 0 && has(self.paths) && self.paths.size() > 0)",message="snapshots and paths exclude each other: a snapshot already names its path",reason=FieldValueInvalid
+// +kubebuilder:validation:XValidation:rule="!(has(self.snapshots) && self.snapshots.size() > 0 && has(self.paths) && self.paths.size() > 0)",message="snapshots and paths exclude each other: a snapshot already names its path; remove one of them",reason=FieldValueInvalid
 type Rule struct {
 	// TargetHosts are the hosts that the rule is for; empty: all that no other rule names.
 	// +optional

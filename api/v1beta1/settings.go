@@ -109,6 +109,8 @@ type ContainerRuntimeSettings struct {
 // NiceSettings is nice(1).
 type NiceSettings struct {
 	// Adjustment is nice's, -20 to 19.
+	// +kubebuilder:validation:Minimum=-20
+	// +kubebuilder:validation:Maximum=19
 	// +optional
 	Adjustment *int32 `json:"adjustment,omitempty"`
 }
@@ -116,9 +118,13 @@ type NiceSettings struct {
 // IONiceSettings is ionice(1).
 type IONiceSettings struct {
 	// Class is ionice's: 1 realtime, 2 best-effort, 3 idle.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3
 	// +optional
 	Class *int32 `json:"class,omitempty"`
 	// ClassData is ionice's level inside the class, 0 to 7.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=7
 	// +optional
 	ClassData *int32 `json:"classData,omitempty"`
 }
@@ -126,6 +132,7 @@ type IONiceSettings struct {
 // EmptyDirSettings shape the temporary volume that holds restic's cache.
 type EmptyDirSettings struct {
 	// Medium is empty (disk) or Memory.
+	// +kubebuilder:validation:Enum="";Memory
 	// +optional
 	Medium corev1.StorageMedium `json:"medium,omitempty"`
 	// SizeLimit of the volume; the cache is kept below it.
@@ -187,6 +194,7 @@ type RetryConfig struct {
 	// +optional
 	MaxRetry *int32 `json:"maxRetry,omitempty"`
 	// Delay before each retry, for example 10m.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+)$')",message="must be a duration, for example 10m",reason=FieldValueInvalid
 	// +optional
 	Delay *metav1.Duration `json:"delay,omitempty"`
 }
