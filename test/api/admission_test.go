@@ -211,6 +211,7 @@ func testAdmission(t *testing.T, s *apiserver.Server) {
 	t.Run("people", func(t *testing.T) {
 		eachCase(t, "testdata/rights/*.txtar", func(t *testing.T, parts map[string]*txtar.File) { testPerson(t, s, parts) })
 	})
+	t.Run("answers", func(t *testing.T) { testAnswers(t, s) })
 	t.Run("the operator is not asked", func(t *testing.T) { testOperator(t, s, a) })
 	t.Run("the whole user is asked about", func(t *testing.T) { testUser(t, s, a) })
 	t.Run("a busy webhook is asked again", func(t *testing.T) { testBusy(t, s, a) })
