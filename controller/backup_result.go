@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		return write, nil
 	})
 	if err == nil && heard != nil && r.Error != "" {
-		err = g.endedBackup(ctx, heard, id, r)
+		err = errors.Join(g.endedBackup(ctx, heard, id, r), g.doubt(ctx, heard, r))
 	}
 	if err == nil && told != nil {
 		if stats.Phase == v1beta1.HostBackupSucceeded {

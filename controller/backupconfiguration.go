@@ -68,8 +68,8 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.forget(ctx, over); err != nil {
 		return ctrl.Result{}, err
 	}
-	// A Secret is not watched: its coming is seen by looking again.
-	if c.Status.Phase != v1beta1.BackupInvokerReady {
+	// A Secret is not watched: its coming is seen by looking again. Its backend and its sidecar are.
+	if settled(c) != v1beta1.BackupInvokerReady {
 		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
 	}
 	// Its going is seen by the next session. A look now and then, spread, costs next to nothing.
@@ -93,8 +93,19 @@ func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConf
 	return over, nil
 }
 
-// phase is Stash's: NotReady before Invalid before Ready.
+// phase is what a person reads: one is not Ready either whose backup is known not to be possible now,
+// since its backend cannot be reached or no pod has the sidecar.
 func phase(c *v1beta1.BackupConfiguration) v1beta1.BackupConfigurationPhase {
+	cond := c.Status.Conditions
+	p := settled(c)
+	if p == v1beta1.BackupInvokerReady && (api.IsFalse(cond, api.BackendReachable) || api.IsFalse(cond, api.StashSidecarInjected)) {
+		return v1beta1.BackupInvokerNotReady
+	}
+	return p
+}
+
+// settled is Stash's phase, of what the configuration names: NotReady before Invalid before Ready.
+func settled(c *v1beta1.BackupConfiguration) v1beta1.BackupConfigurationPhase {
 	cond := c.Status.Conditions
 	switch {
 	case !api.IsTrue(cond, api.RepositoryFound) || !api.IsTrue(cond, api.BackendSecretFound):
@@ -138,15 +149,18 @@ func (r *BackupConfigurations) repository(ctx context.Context, c *v1beta1.Backup
 	if repo == nil {
 		r.set(c, api.RepositoryFound, false, "RepositoryNotAvailable", fmt.Sprintf("Repository %q does not exist", name))
 		api.RemoveCondition(&c.Status.Conditions, api.BackendSecretFound)
+		api.RemoveCondition(&c.Status.Conditions, api.BackendReachable)
 		return nil
 	}
 	if why, err := r.refusal(ctx, c, repo); err != nil || why != "" {
 		if err == nil {
 			r.set(c, api.RepositoryFound, false, "NamespaceNotAllowed", why)
+			api.RemoveCondition(&c.Status.Conditions, api.BackendReachable) // no business of theirs
 		}
 		return err
 	}
 	r.set(c, api.RepositoryFound, true, "RepositoryAvailable", fmt.Sprintf("Repository %q exists", name))
+	r.backend(c, repo)
 	if _, err := r.access(ctx, repo); err != nil {
 		text, ok := asProblem(err)
 		if !ok {
