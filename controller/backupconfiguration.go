@@ -233,6 +233,7 @@ func (r *BackupConfigurations) schedule(_ context.Context, c *v1beta1.BackupConf
 		now := metav1.NewTime(r.Now().Truncate(time.Second))
 		c.Status.LastSlot = &now
 	}
+	r.Schedule.disbelieve(c)
 	next := metav1.NewTime(r.Schedule.Set(c, s))
 	c.Status.NextSlot = &next
 	r.set(c, api.CronJobCreated, true, "CronJobCreationSucceeded", "the schedule is known to the scheduler")
@@ -253,7 +254,7 @@ func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupCon
 			continue
 		}
 		track(c, bs)
-		if retryPending(bs) || mayRecur(c, bs.Name) {
+		if retryPending(bs) || mayRecur(c, bs.Name, r.Now()) {
 			continue
 		}
 		over = append(over, *bs)

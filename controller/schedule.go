@@ -40,6 +40,21 @@ type known struct {
 // retryAfter is how long a session that could not be created is waited with.
 const retryAfter = 5 * time.Second
 
+// clockSkew is how far the clocks of two leaders may be apart: a slot that is noted and only so far
+// ahead was dealt with by another one.
+const clockSkew = time.Minute
+
+// disbelieve takes back a last slot that is still to come. A clock that was ahead has noted it, and
+// nothing would run until then.
+func (s *Schedule) disbelieve(c *v1beta1.BackupConfiguration) {
+	now := metav1.NewTime(s.Now().Truncate(time.Second))
+	if last := c.Status.LastSlot; last != nil && last.After(now.Add(clockSkew)) {
+		s.Log.Warn("the last slot of a schedule is in the future: a clock was ahead; the schedule begins now",
+			"configuration", c.Namespace+"/"+c.Name, "lastSlot", last.Time)
+		c.Status.LastSlot = &now
+	}
+}
+
 // NewSchedule returns an empty schedule.
 func NewSchedule(w *World) *Schedule {
 	return &Schedule{World: w, queue: scheduler.NewQueue(), known: map[string]known{}, wake: make(chan struct{}, 1)}
@@ -53,7 +68,8 @@ func (s *Schedule) Set(c *v1beta1.BackupConfiguration, parsed scheduler.Schedule
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, has := s.known[key]
-	if next, ok := s.queue.Next(key); has && ok && old.spec == spec {
+	soonest := parsed.Next(s.Now().Add(clockSkew), c.CreationTimestamp.Time)
+	if next, ok := s.queue.Next(key); has && ok && old.spec == spec && !next.After(soonest) {
 		return next
 	}
 	created := c.CreationTimestamp.Time
@@ -147,7 +163,8 @@ func (s *Schedule) retry(d scheduler.Due) {
 
 // mayRecur tells whether a finished session is all that keeps its slot from running again: until the
 // slot is noted as the last one, whoever leads next creates the session of that name once more.
-func mayRecur(c *v1beta1.BackupConfiguration, session string) bool {
+// One that a clock has run ahead of its time makes room for that slot.
+func mayRecur(c *v1beta1.BackupConfiguration, session string, now time.Time) bool {
 	if c.Spec.Schedule == "" || c.Spec.Paused {
 		return false // slots of the past are never caught up
 	}
@@ -156,7 +173,7 @@ func mayRecur(c *v1beta1.BackupConfiguration, session string) bool {
 		return false
 	}
 	slot := time.Unix(seconds, 0)
-	return session == scheduler.SessionName(c.Name, slot) && (c.Status.LastSlot == nil || slot.After(c.Status.LastSlot.Time))
+	return session == scheduler.SessionName(c.Name, slot) && !slot.After(now.Add(clockSkew)) && (c.Status.LastSlot == nil || slot.After(c.Status.LastSlot.Time))
 }
 
 func (s *Schedule) create(ctx context.Context, d scheduler.Due) error {

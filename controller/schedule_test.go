@@ -204,6 +204,47 @@ func TestAnEditedScheduleBeginsNow(t *testing.T) {
 	}
 }
 
+// A node whose clock was days ahead has led for a while.
+func TestAClockThatWasAheadDoesNotSilenceASchedule(t *testing.T) {
+	for name, restarted := range map[string]bool{"another leader": true, "the same leader": false} {
+		t.Run(name, func(t *testing.T) {
+			k := newClock(t, hourly())
+			k.now = noon().Add(72 * time.Hour)
+			k.look(nil)
+			before := k.sessions()
+			k.now = noon().Add(30 * time.Minute)
+			if restarted {
+				k.r.Schedule = NewSchedule(k.r.World)
+			}
+			k.look(nil)
+			c := read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{})
+			if !c.Status.NextSlot.Time.Equal(noon().Add(time.Hour)) {
+				t.Errorf("the next slot is %s", c.Status.NextSlot)
+			}
+			for i := 1; i <= 2; i++ {
+				k.now = noon().Add(time.Duration(i) * time.Hour)
+				if n := k.sessions() - before; n != i {
+					t.Fatalf("%d sessions after %d slots", n, i)
+				}
+			}
+			if c = read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{}); !c.Status.LastSlot.Time.Equal(k.now) {
+				t.Errorf("the last slot is %s", c.Status.LastSlot)
+			}
+		})
+	}
+}
+
+// Two leaders whose clocks differ by a moment run no slot twice, whatever the first one noted.
+func TestAClockThatIsAMomentBehindRunsNoSlotAgain(t *testing.T) {
+	c := hourly()
+	c.Status.LastSlot = agoP(-20 * time.Second)
+	k := newClock(t, c)
+	k.look(nil)
+	if c := read(t, k.r.World, "demo", "shop", &v1beta1.BackupConfiguration{}); !c.Status.LastSlot.Time.Equal(noon().Add(20 * time.Second)) {
+		t.Errorf("what was noted is forgotten: %s", c.Status.LastSlot)
+	}
+}
+
 func TestAScheduleThatCannotBeReadIsSaid(t *testing.T) {
 	k := newClock(t, hourly())
 	k.look(func(s *v1beta1.BackupConfigurationSpec) { s.Schedule = "every day" })
