@@ -30,6 +30,13 @@ func (r *BackupSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if bs.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
+	bs, err := r.adopt(ctx, bs)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
 	o, err := r.observe(ctx, bs)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -16,14 +16,10 @@ import (
 // newSession makes the BackupSession of a configuration: the labels are those that the existing
 // Stash puts on it.
 func newSession(c *v1beta1.BackupConfiguration, name string) *v1beta1.BackupSession {
-	yes := true
 	bs := &v1beta1.BackupSession{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: c.Namespace, Name: name, Labels: map[string]string{},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1beta1.GroupVersion().String(), Kind: v1beta1.KindBackupConfiguration,
-				Name: c.Name, UID: c.UID, Controller: &yes,
-			}},
+			OwnerReferences: []metav1.OwnerReference{configurationRef(c)},
 		},
 		Spec: v1beta1.BackupSessionSpec{Invoker: &v1beta1.BackupInvokerRef{
 			APIGroup: api.Group, Kind: v1beta1.KindBackupConfiguration, Name: c.Name,
@@ -47,6 +43,15 @@ func newSession(c *v1beta1.BackupConfiguration, name string) *v1beta1.BackupSess
 	}
 	bs.Spec.RetryLeft = c.Spec.RetryConfig.Retries()
 	return bs
+}
+
+// configurationRef makes a configuration the owner of its sessions. It does not wait for them: they
+// cannot hold up its deletion.
+func configurationRef(c *v1beta1.BackupConfiguration) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1beta1.GroupVersion().String(), Kind: v1beta1.KindBackupConfiguration,
+		Name: c.Name, UID: c.UID, Controller: new(true),
+	}
 }
 
 // retryName is the name of the session that retries another.

@@ -50,6 +50,7 @@ func needs() []need {
 		{cluster, ours + "backupsessions", "create", "controller: Schedule.create", ""},
 		{cluster, ours + "backupsessions", "create", "controller: BackupSessions.retry", ""},
 		{cluster, ours + "backupsessions", "delete", "controller: BackupConfigurations.forget", ""},
+		{cluster, ours + "backupsessions", "patch", "controller: BackupSessions.adopt", ""},
 		{cluster, ours + "backupsessions/status", "update", "controller: BackupSessions.act", ""},
 		{cluster, ours + "backupsessions/status", "update", "controller: BackupSessions.retry", ""},
 		{cluster, ours + "backupsessions/status", "update", "controller: updateStatus", ""},
