@@ -44,6 +44,7 @@ func (o *Options) workload(ctx context.Context, v *review, policy admissionregis
 			warnings = append(warnings, "not backed up: "+f.Error())
 		}
 	}
+	warnings = append(warnings, blueprint.Unknown(w.oldAnnotations, w.target.Annotations)...)
 	wanted, err := o.Workloads.Wanted(ctx, Workload{Namespace: v.namespace, Kind: w.target.Kind, Object: w.object, Pairs: expansion.Pairs})
 	if err != nil {
 		return lookupFailed(policy, err)

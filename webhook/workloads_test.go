@@ -66,6 +66,8 @@ func TestWorkloads(t *testing.T) {
 	bad[api.AnnotationSchedule] = "* * *"
 	lost := asked()
 	lost[api.AnnotationBlueprint] = "gone"
+	misspelt := asked()
+	misspelt["stash.appscode.com/shedule"] = "@daily"
 	for name, c := range map[string]struct {
 		path        string
 		object, old *appsv1.Deployment
@@ -124,8 +126,14 @@ func TestWorkloads(t *testing.T) {
 		"problems of the plan are told": {
 			annotated, deployment(asked(), nil), nil, cluster{wanted: webhook.Wanted{Problems: []mutators.Problem{{Message: "no room"}}}}, "allowed NotOurs", mutators.Stamp{}, "no room",
 		},
-		"a failed lookup passes":                    {annotated, deployment(asked(), nil), nil, cluster{err: errors.New("gone")}, "allowed LookupFailed", mutators.Stamp{}, "later"},
-		"a failed lookup under restore is refused":  {restoring, deployment(nil, nil), nil, cluster{err: errors.New("gone")}, "denied LookupFailed", mutators.Stamp{}, "restore"},
+		"a failed lookup passes":                   {annotated, deployment(asked(), nil), nil, cluster{err: errors.New("gone")}, "allowed LookupFailed", mutators.Stamp{}, "later"},
+		"a failed lookup under restore is refused": {restoring, deployment(nil, nil), nil, cluster{err: errors.New("gone")}, "denied LookupFailed", mutators.Stamp{}, "restore"},
+		"a misspelt annotation beside right ones is told": {
+			annotated, deployment(misspelt, nil), nil, cluster{wanted: wanted}, "patched Stamped", mutators.Stamp{Inject: "h1"}, "did you mean stash.appscode.com/schedule?",
+		},
+		"a misspelt annotation alone is told": {
+			annotated, deployment(map[string]string{"stash.appscode.com/backup-bluprint": "gold"}, nil), deployment(nil, nil), cluster{}, "allowed NotOurs", mutators.Stamp{}, "did you mean stash.appscode.com/backup-blueprint?",
+		},
 		"a workload that asks for nothing is quiet": {annotated, deployment(nil, nil), nil, cluster{}, "allowed NotOurs", mutators.Stamp{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
