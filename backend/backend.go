@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -103,11 +104,23 @@ func (e NotSupportedYetError) Error() string {
 type MissingKeyError struct {
 	// Keys are the names.
 	Keys []string
+	// Held are the names of the keys that it has: one of them may be misspelt.
+	Held []string
 }
+
+// maxHeld bounds how many keys of a Secret are named.
+const maxHeld = 10
 
 // Error names the keys, never values.
 func (e MissingKeyError) Error() string {
-	return fmt.Sprintf("read storage Secret: missing or empty: %s", strings.Join(e.Keys, ", "))
+	text := "read storage Secret: missing or empty: " + strings.Join(e.Keys, ", ")
+	switch n := len(e.Held); {
+	case n == 0:
+		return text + "; it holds no keys"
+	case n > maxHeld:
+		return fmt.Sprintf("%s; it holds %s and %d more", text, strings.Join(e.Held[:maxHeld], ", "), n-maxHeld)
+	}
+	return text + "; it holds " + strings.Join(e.Held, ", ")
 }
 
 // providers are the blocks of the API.
@@ -144,7 +157,7 @@ func missing(secret map[string][]byte, keys ...string) error {
 		}
 	}
 	if len(absent) > 0 {
-		return MissingKeyError{Keys: absent}
+		return MissingKeyError{Keys: absent, Held: slices.Sorted(maps.Keys(secret))}
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package backend
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +49,7 @@ func (s S3) Repository(b v1alpha1.Backend, secret map[string][]byte) (restic.Rep
 		return restic.Repository{}, fmt.Errorf("build repository: %w", errs.ToAggregate())
 	}
 	keys := []string{KeyPassword}
-	if len(secret[KeyAWSAccessKeyID]) > 0 || len(secret[KeyAWSSecretAccessKey]) > 0 {
+	if len(secret[KeyAWSAccessKeyID]) > 0 || len(secret[KeyAWSSecretAccessKey]) > 0 || slices.ContainsFunc(slices.Collect(maps.Keys(secret)), likeAccessKey) {
 		keys = append(keys, KeyAWSAccessKeyID, KeyAWSSecretAccessKey)
 	}
 	if err := missing(secret, keys...); err != nil {
@@ -72,6 +74,23 @@ func (s S3) Repository(b v1alpha1.Backend, secret map[string][]byte) (restic.Rep
 		r.Options = append(r.Options, "s3.connections="+strconv.FormatInt(b.S3.MaxConnections, 10))
 	}
 	return r, nil
+}
+
+// likeAccessKey tells whether the name of a key is one that somebody may have written for those that
+// are read, such as AWS_SECRET_KEY or accesskey. Who has put one there does not count on the pod's own
+// identity, and would be told of that.
+func likeAccessKey(name string) bool {
+	if name == KeyAWSAccessKeyID || name == KeyAWSSecretAccessKey {
+		return false // left empty on purpose
+	}
+	letters := strings.Map(func(r rune) rune {
+		if r < 'A' || r > 'Z' {
+			return -1
+		}
+		return r
+	}, strings.ToUpper(name))
+	return strings.Contains(letters, "ACCESSKEY") || strings.Contains(letters, "SECRETKEY") ||
+		strings.HasPrefix(letters, "AWS") && strings.Contains(letters, "KEY")
 }
 
 // address is the endpoint as restic takes it: with a scheme where one was given, or where the host

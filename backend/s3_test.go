@@ -97,6 +97,40 @@ func TestS3KeysComeTogetherOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestS3NamesTheKeysThatItDoesNotFind(t *testing.T) {
+	for name, c := range map[string]struct {
+		keys []string
+		want string
+	}{
+		"the pod's own identity":         {nil, ""},
+		"keys of other storages":         {[]string{"AZURE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT_JSON_KEY", "B2_ACCOUNT_KEY"}, ""},
+		"other variables of the cloud":   {[]string{"AWS_ROLE_ARN", "AWS_DEFAULT_REGION"}, ""},
+		"both misspelt":                  {[]string{"AWS_ACCESS_KEY", "AWS_SECRET_KEY"}, "missing or empty: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; it holds AWS_ACCESS_KEY, AWS_SECRET_KEY, RESTIC_PASSWORD"},
+		"in small letters":               {[]string{"accesskey", "secretkey"}, "it holds RESTIC_PASSWORD, accesskey, secretkey"},
+		"a letter is missing":            {[]string{"AWS_ACESS_KEY_ID"}, "it holds AWS_ACESS_KEY_ID, RESTIC_PASSWORD"},
+		"one of them":                    {[]string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY"}, "missing or empty: AWS_SECRET_ACCESS_KEY; it holds AWS_ACCESS_KEY_ID, AWS_SECRET_KEY, RESTIC_PASSWORD"},
+		"among many, of which few named": {strings.Fields("k1 k2 k3 k4 k5 k6 k7 k8 k9 AWS_KEY"), "k7, k8 and 1 more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			secret := map[string][]byte{"RESTIC_PASSWORD": []byte("hidden")}
+			for _, key := range c.keys {
+				secret[key] = []byte("hidden")
+			}
+			_, err := backend.S3{}.Repository(s3Sample().Backend, secret)
+			switch {
+			case c.want == "":
+				if err != nil {
+					t.Error(err)
+				}
+			case err == nil || !strings.Contains(err.Error(), c.want):
+				t.Errorf("got %v, want %q", err, c.want)
+			case strings.Contains(err.Error(), "hidden"):
+				t.Error("it names a value")
+			}
+		})
+	}
+}
+
 func TestS3LocationJoinsWhatIsOnePlace(t *testing.T) {
 	for _, same := range [][]string{
 		{"s3.amazonaws.com", "https://s3.eu-west-1.amazonaws.com", "s3.dualstack.eu-west-1.amazonaws.com", "S3.AMAZONAWS.COM."},

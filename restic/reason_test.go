@@ -96,6 +96,9 @@ func TestTheMessageIsResticsOwnWord(t *testing.T) {
 			"Stat(<config/>) failed: Stat: Access Denied.", "Fatal: unable to open config file: Stat: Access Denied.",
 			"Is there a repository at the following location?", "s3:http://host/bucket",
 		},
+		"s3.getCredentials: no credentials found: neither the storage Secret nor the pod's own identity gives any": {
+			"Fatal: s3.getCredentials: no credentials found. Use `-o s3.unsafe-anonymous-auth=true` for anonymous authentication",
+		},
 		"the last line":            {"a line", "the last line"},
 		"dial tcp: refused":        {"Stat(<config/>) returned error, retrying after 1s: dial tcp: refused", `{"message_type":"exit_error","code":1,"message":"Fatal: unable to open config file: context canceled"}`},
 		"wrong password":           {"Stat(<config/>) returned error, retrying after 1s: dial tcp: refused", `{"message_type":"exit_error","code":12,"message":"Fatal: wrong password"}`},

@@ -145,6 +145,9 @@ func oneLine(text string) string {
 		text = text[:i]
 	}
 	text, _, _ = strings.Cut(text, "\n")
+	// An option that nobody can set here.
+	text = strings.Replace(text, ". Use `-o s3.unsafe-anonymous-auth=true` for anonymous authentication",
+		": neither the storage Secret nor the pod's own identity gives any", 1)
 	text = strings.TrimPrefix(text, "Fatal: ")
 	text = strings.ReplaceAll(text, ": Fatal: ", ": ")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
