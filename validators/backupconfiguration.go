@@ -22,6 +22,9 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	if old != nil && equality.Semantic.DeepEqual(c.Spec, old.Spec) {
 		return r
 	}
+	if old != nil {
+		r.expandedConfiguration(c, old)
+	}
 	spec, forms := c.Spec.Shipped()
 	r.drafts(forms)
 	at := field.NewPath("spec")

@@ -31,6 +31,7 @@ func Repository(repo, old *v1alpha1.Repository, f Facts) Result {
 		r.warnOnce("%s is at the same place of the backend: they share snapshots and locks", name)
 	}
 	if old != nil {
+		r.expandedRepository(old, f.Users)
 		r.relocated(repo, old, at.Child("backend"))
 		r.cutOff(repo, old, &f)
 	}
