@@ -201,6 +201,20 @@ func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, place
 	return "", nil
 }
 
+// observeLater finds a later restore that could begin if this one, whose Repository does not exist, did
+// not stand in its way.
+func (r *RestoreSessions) observeLater(ctx context.Context, o *session.Restore, other *v1beta1.RestoreSession) error {
+	if o.Repository != nil || other.DeletionTimestamp != nil {
+		return nil
+	}
+	spec, _ := other.Spec.Shipped()
+	repo, err := r.Repository(ctx, spec.Repository, other.Namespace)
+	if err == nil && repo != nil {
+		o.Later = other.Name
+	}
+	return err
+}
+
 // observeRivals finds what else is under way on the target.
 func (r *RestoreSessions) observeRivals(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec) error {
 	ref, ns := spec.Target.Ref, o.Session.Namespace
@@ -210,8 +224,13 @@ func (r *RestoreSessions) observeRivals(ctx context.Context, o *session.Restore,
 	}
 	for i := range restores {
 		other := &restores[i]
-		if other.UID != o.Session.UID && !session.RestoreFinished(other.Status.Phase) && older(other, o.Session) < 0 {
+		if other.UID == o.Session.UID || session.RestoreFinished(other.Status.Phase) {
+			continue
+		}
+		if older(other, o.Session) < 0 {
 			o.Other = other.Name
+		} else if err := r.observeLater(ctx, o, other); err != nil {
+			return err
 		}
 	}
 	configs, err := r.ConfigsOf(ctx, ref, ns)

@@ -19,6 +19,7 @@ func NextRestore(o *Restore, now time.Time) Action {
 		restoreOver,
 		restoreDeadline,
 		pinFailed,
+		overtaken,
 		restoreReady,
 		pin,
 		restoreTurn,

@@ -25,6 +25,9 @@ type Restore struct {
 	Backups string
 	// Other is the name of another unfinished RestoreSession of the target that goes first.
 	Other string
+	// Later is the name of one that comes after this one and whose Repository exists; empty where this
+	// one's does.
+	Later string
 	// Exclusive names the operation that holds the repository's location.
 	Exclusive string
 	// Closed tells that the namespace is closed: a probe of the hook was refused.

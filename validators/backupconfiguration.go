@@ -25,6 +25,7 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	if old != nil {
 		r.expandedConfiguration(c, old)
 	}
+	r.missing(f.Missing, "nothing is backed up before it does")
 	spec, forms := c.Spec.Shipped()
 	r.drafts(forms)
 	at := field.NewPath("spec")

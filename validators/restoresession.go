@@ -25,6 +25,7 @@ func RestoreSession(rs, old *v1beta1.RestoreSession, f Facts) Result {
 		}
 		return r
 	}
+	r.missing(f.Missing, "the restore waits for it; if the name is wrong, delete this RestoreSession and create another one")
 	spec, forms := rs.Spec.Shipped()
 	r.drafts(forms)
 	r.driver(spec.Driver, at.Child("driver"))

@@ -38,6 +38,9 @@ type Facts struct {
 	Configurations []Neighbour
 	// InvokerMissing tells that the invoker of a BackupSession is known not to exist.
 	InvokerMissing bool
+	// Missing are the objects that the object names, as a person reads it (Secret "demo/keys"), and that
+	// are known not to exist. They may come later.
+	Missing []string
 	// SameLocation are the keys (<namespace>/<name>) of other Repositories at the same place.
 	SameLocation []string
 	// Users are the configurations that name the Repository.
@@ -60,6 +63,13 @@ func (r *Result) warn(format string, args ...any) {
 func (r *Result) warnOnce(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Warnings, text) {
 		r.Warnings = append(r.Warnings, text)
+	}
+}
+
+// missing warns of what does not exist, and says what that means.
+func (r *Result) missing(names []string, consequence string) {
+	for _, name := range names {
+		r.warn("%s does not exist yet: %s", name, consequence)
 	}
 }
 

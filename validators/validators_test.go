@@ -36,6 +36,7 @@ type facts struct {
 	TargetRuns     bool     `json:"targetRuns"`
 	InvokerMissing bool     `json:"invokerMissing"`
 	SameLocation   []string `json:"sameLocation"`
+	Missing        []string `json:"missing"`
 }
 
 // TestValidators runs the cases in testdata. Each holds new.yaml, perhaps old.yaml and facts.yaml,
@@ -158,7 +159,7 @@ func readFacts(t *testing.T, data []byte) validators.Facts {
 	var f facts
 	decode(t, data, &f)
 	out := validators.Facts{
-		OperatorNamespace: f.OperatorNamespace, TargetRuns: f.TargetRuns, Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Users: f.Users,
+		OperatorNamespace: f.OperatorNamespace, TargetRuns: f.TargetRuns, Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Missing: f.Missing, Users: f.Users,
 	}
 	for _, n := range f.Configurations {
 		out.Configurations = append(out.Configurations, validators.Neighbour{Configuration: n.Configuration, SharesLocation: n.SharesLocation})
