@@ -60,7 +60,7 @@ func (r *BackupConfigurations) Reconcile(ctx context.Context, req ctrl.Request) 
 		if apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 		}
-		if err != nil {
+		if client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 	}

@@ -67,7 +67,7 @@ func (r *BackupSessions) act(ctx context.Context, o *session.Backup, a session.A
 		record(bs, o, a, now)
 	}
 	if !equalStatus(before, &bs.Status) {
-		if err := r.Status().Update(ctx, bs); err != nil {
+		if err := client.IgnoreNotFound(r.Status().Update(ctx, bs)); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 		r.tell(bs, a)
@@ -214,7 +214,7 @@ func (r *BackupSessions) retry(ctx context.Context, o *session.Backup) (ctrl.Res
 	old := o.Session.DeepCopy()
 	yes := true
 	old.Status.Retried = &yes
-	if err := r.Status().Update(ctx, old); err != nil {
+	if err := client.IgnoreNotFound(r.Status().Update(ctx, old)); err != nil {
 		return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 	}
 	return ctrl.Result{}, nil

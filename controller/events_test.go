@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -114,6 +115,7 @@ func TestAnInjectionTellsHowItEnded(t *testing.T) {
 		},
 		"not at all while it goes on":       {rollout.Action{Reason: rollout.ReasonRollingOut}, nil, nil},
 		"not at all while others go before": {rollout.Action{Reason: rollout.ReasonOthers}, nil, nil},
+		"not at all without pods":           {rollout.Action{OK: true, Reason: rollout.ReasonNoPods}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := configuration()
@@ -129,5 +131,49 @@ func TestAnInjectionTellsHowItEnded(t *testing.T) {
 				t.Errorf("events (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A workload is scaled, rolled out, scaled down and up: one event for each time that its pods got the
+// sidecar.
+func TestPodsThatComeAndGoAreNoNews(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, configuration())
+	r := &Workloads{World: w, Kind: target.StatefulSet()}
+	for _, a := range []rollout.Action{
+		{OK: true, Reason: rollout.ReasonNoPods, Message: "there are no pods"},
+		{OK: true, Reason: rollout.ReasonRollingOut, Message: "1 of 3"},
+		{OK: true, Reason: rollout.ReasonSucceeded, Message: "3 of 3"}, // told
+		{OK: true, Reason: rollout.ReasonSucceeded, Message: "2 of 2"},
+		{OK: true, Reason: rollout.ReasonPods, Message: "2 of 3; the others later"},
+		{OK: true, Reason: rollout.ReasonSucceeded, Message: "3 of 3"},
+		{OK: true, Reason: rollout.ReasonNoPods, Message: "there are no pods"},
+		{OK: true, Reason: rollout.ReasonSucceeded, Message: "1 of 1"}, // told
+	} {
+		stored := read(t, w, "demo", "shop", &v1beta1.BackupConfiguration{})
+		if err := r.report(t.Context(), []v1beta1.BackupConfiguration{*stored}, nil, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff([]string{"Sidecar Injection Succeeded", "Sidecar Injection Succeeded"}, reasons(t, w)); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+// A Deployment that is deleted takes its configuration along, and that its sessions, at any moment.
+func TestAStatusOfWhatIsGoneIsNotMissed(t *testing.T) {
+	gone := interceptor.Funcs{SubResourceUpdate: func(_ context.Context, _ client.Client, _ string, o client.Object, _ ...client.SubResourceUpdateOption) error {
+		return apierrors.NewNotFound(schema.GroupResource{Group: api.Group, Resource: "objects"}, o.GetName())
+	}}
+	c, repo, bs := configuration(), repository(), newSession(configuration(), "shop-2")
+	bs.UID = "s2"
+	repo.Spec.Backend.StorageSecretName = "none"
+	w := newWorld(t, gone, c, repo, bs, restoreNamed("r", 0))
+	for name, r := range map[string]reconcile.Reconciler{
+		"shop": &BackupConfigurations{World: w, Schedule: NewSchedule(w)}, "repo": &Repositories{World: w},
+		"shop-2": &BackupSessions{World: w}, "r": &RestoreSessions{World: w, Ended: func() {}},
+	} {
+		if _, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKey{Namespace: "demo", Name: name}}); err != nil {
+			t.Errorf("%T: %v", r, err)
+		}
 	}
 }

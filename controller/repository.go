@@ -81,7 +81,7 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 		r.unusable(repo, o.Problem)
 	}
 	if !equalStatus(before, &repo.Status) {
-		if err := r.Status().Update(ctx, repo); err != nil {
+		if err := client.IgnoreNotFound(r.Status().Update(ctx, repo)); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 	}

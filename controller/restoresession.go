@@ -67,7 +67,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 		return ctrl.Result{}, err
 	}
 	if !equalStatus(before, &rs.Status) {
-		if err := r.Status().Update(ctx, rs); err != nil {
+		if err := client.IgnoreNotFound(r.Status().Update(ctx, rs)); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 		r.tell(rs, a)
@@ -176,14 +176,14 @@ func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) 
 	}
 	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, false, "PostRestoreTasksNotExecuted", a.Message, rs.Generation), now)
 	st.CompletionTime = &now
-	st.SessionDuration = now.Sub(rs.CreationTimestamp.Time).String()
+	st.SessionDuration = session.Took(rs.CreationTimestamp, now)
 }
 
 func finishRestoreSession(rs *v1beta1.RestoreSession, now metav1.Time) {
 	st := &rs.Status
 	st.Phase, st.Reason, st.Progress, st.Assignments = v1beta1.RestoreSucceeded, "", "", nil
 	st.CompletionTime = &now
-	st.SessionDuration = now.Sub(rs.CreationTimestamp.Time).String()
+	st.SessionDuration = session.Took(rs.CreationTimestamp, now)
 	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, true, "PostRestoreTasksExecuted", "all hosts are restored", rs.Generation), now)
 }
 

@@ -188,13 +188,19 @@ func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfigur
 		}
 		switch {
 		case same:
-		case ok:
+		case ok && succeeded(want) && (old == nil || !succeeded(*old)):
 			r.event(c, corev1.EventTypeNormal, "Sidecar Injection Succeeded", message)
-		case reason == rollout.ReasonFailed || reason != a.Reason: // refused, by the API server or by us
+		case !ok && (reason == rollout.ReasonFailed || reason != a.Reason): // refused, by the API server or by us
 			r.event(c, corev1.EventTypeWarning, "Sidecar Injection Failed", message)
 		}
 	}
 	return nil
+}
+
+// succeeded tells whether pods have the sidecar, and what they have stays: one pod more or less is no
+// news.
+func succeeded(c api.Condition) bool {
+	return c.Status == metav1.ConditionTrue && (c.Reason == rollout.ReasonSucceeded || c.Reason == rollout.ReasonPods)
 }
 
 // note writes a condition, if one is given, and what is to be remembered into a configuration.

@@ -17,6 +17,7 @@ const (
 	ReasonWithdrawn   = "SidecarInjectionWithdrawn"
 	ReasonNotStarting = "SidecarNotStarting"
 	ReasonNextRollout = "WaitingForNextRollout"
+	ReasonNoPods      = "NoPods"
 	ReasonOthers      = "WaitingForOtherRollouts"
 	ReasonPods        = "WaitingForPods"
 	ReasonReplacing   = "ReplacingPods"
@@ -173,6 +174,9 @@ func none(s *state) (Action, bool) {
 func complete(s *state) (Action, bool) {
 	if s.have < len(s.all) {
 		return Action{}, false
+	}
+	if len(s.all) == 0 {
+		return Action{Kind: KindWait, OK: true, Reason: ReasonNoPods, Message: "there are no pods; those that come get the sidecar", Settled: true}, true
 	}
 	if s.stuck() == nil {
 		return Action{Kind: KindWait, OK: true, Reason: ReasonSucceeded, Message: s.counted, Settled: true}, true

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -140,13 +141,19 @@ func trimDigits(s string) string {
 	return s
 }
 
+// Took is how long a session took, as a person reads it. It began when it was created, which is known
+// to the second.
+func Took(created, end metav1.Time) string {
+	return max(0, end.Sub(created.Time)).Round(time.Second).String()
+}
+
 // Finish sets the final phase of a session's status.
 func Finish(st *v1beta1.BackupSessionStatus, phase v1beta1.BackupSessionPhase, reason string, created, now metav1.Time) {
 	st.Phase, st.Reason, st.Progress = phase, reason, ""
 	if st.CompletionTime == nil {
 		st.CompletionTime = &now
 	}
-	st.SessionDuration = st.CompletionTime.Sub(created.Time).String()
+	st.SessionDuration = Took(created, *st.CompletionTime)
 	for i := range st.Targets {
 		t := &st.Targets[i]
 		switch phase {
