@@ -40,15 +40,15 @@ type known struct {
 // retryAfter is how long a session that could not be created is waited with.
 const retryAfter = 5 * time.Second
 
-// clockSkew is how far the clocks of two leaders may be apart: a slot that is noted and only so far
+// leaderSkew is how far the clocks of two leaders may be apart: a slot that is noted and only so far
 // ahead was dealt with by another one.
-const clockSkew = time.Minute
+const leaderSkew = time.Minute
 
 // disbelieve takes back a last slot that is still to come. A clock that was ahead has noted it, and
 // nothing would run until then.
 func (s *Schedule) disbelieve(c *v1beta1.BackupConfiguration) {
 	now := metav1.NewTime(s.Now().Truncate(time.Second))
-	if last := c.Status.LastSlot; last != nil && last.After(now.Add(clockSkew)) {
+	if last := c.Status.LastSlot; last != nil && last.After(now.Add(leaderSkew)) {
 		s.Log.Warn("the last slot of a schedule is in the future: a clock was ahead; the schedule begins now",
 			"configuration", c.Namespace+"/"+c.Name, "lastSlot", last.Time)
 		c.Status.LastSlot = &now
@@ -68,7 +68,7 @@ func (s *Schedule) Set(c *v1beta1.BackupConfiguration, parsed scheduler.Schedule
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, has := s.known[key]
-	soonest := parsed.Next(s.Now().Add(clockSkew), c.CreationTimestamp.Time)
+	soonest := parsed.Next(s.Now().Add(leaderSkew), c.CreationTimestamp.Time)
 	if next, ok := s.queue.Next(key); has && ok && old.spec == spec && !next.After(soonest) {
 		return next
 	}
@@ -173,7 +173,7 @@ func mayRecur(c *v1beta1.BackupConfiguration, session string, now time.Time) boo
 		return false
 	}
 	slot := time.Unix(seconds, 0)
-	return session == scheduler.SessionName(c.Name, slot) && !slot.After(now.Add(clockSkew)) && (c.Status.LastSlot == nil || slot.After(c.Status.LastSlot.Time))
+	return session == scheduler.SessionName(c.Name, slot) && !slot.After(now.Add(leaderSkew)) && (c.Status.LastSlot == nil || slot.After(c.Status.LastSlot.Time))
 }
 
 func (s *Schedule) create(ctx context.Context, d scheduler.Due) error {
