@@ -52,6 +52,9 @@ func (g *Agents) addWork(ctx context.Context, id broker.Identity, key client.Obj
 	if w == nil || w.ID != work || w.PodUID != id.PodUID {
 		return nil
 	}
+	if w.Generation != repo.Generation {
+		return g.endWork(ctx, repo, "") // it was decided on for another spec, and would be done with this one
+	}
 	if session.Exclusive(w.Operation) {
 		// The last look before the deed: a leader that was replaced may have given this work away
 		// after another one took the location.

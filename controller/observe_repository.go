@@ -19,13 +19,15 @@ import (
 // observe gathers what session.NextWork decides on.
 func (r *Repositories) observe(ctx context.Context, repo *v1alpha1.Repository) (*session.Repository, error) {
 	o := &session.Repository{Repository: repo, LeaderSince: r.Leading(), Limits: r.Limits}
-	if _, err := r.access(ctx, repo); err != nil {
+	_, version, err := r.accessNow(ctx, repo)
+	if err != nil {
 		text, ok := asProblem(err)
 		if !ok {
 			return nil, err
 		}
 		o.Problem = text
 	}
+	o.SecretVersion = version
 	for _, observe := range []func(context.Context, *session.Repository) error{
 		r.observeUsers, r.observeSearches, r.observeLocation, r.observeWorker, r.observeDead,
 	} {

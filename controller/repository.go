@@ -118,6 +118,7 @@ func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v
 	repo.Status.Work = &v1alpha1.RepositoryWork{
 		ID: id, Operation: a.Operation, Subject: a.Subject, SubjectUID: a.UID,
 		Pod: o.Worker.Name, PodUID: o.Worker.UID, StartTime: metav1.NewTime(r.Now()),
+		Generation: repo.Generation, StorageSecretVersion: o.SecretVersion,
 	}
 	if repo.Status.Phase == "" {
 		repo.Status.Phase = v1alpha1.RepositoryPending
@@ -208,13 +209,14 @@ func (w *World) endWork(ctx context.Context, repo *v1alpha1.Repository, why stri
 				return false, err
 			}
 		}
+		work := *live.Status.Work
 		live.Status.Work = nil
-		if why == "" {
+		if why == "" || live.Generation != repo.Generation {
 			return true, nil
 		}
 		live.Status.Phase = v1alpha1.RepositoryNotReady
 		now := metav1.NewTime(w.Now())
-		live.Status.LastProbeTime = &now
+		asked(live, work, now)
 		api.SetCondition(&live.Status.Conditions, condition(api.BackendReachable, false, "BackendNotUsable", why, live.Generation), now)
 		return true, nil
 	}))

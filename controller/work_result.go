@@ -38,7 +38,7 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		return err
 	}
 	w := repo.Status.Work
-	if w.Operation == v1alpha1.OperationFind {
+	if w.Operation == v1alpha1.OperationFind && !misleading(repo, *w) {
 		if err := g.searched(ctx, w.Subject, r); err != nil {
 			return err
 		}
@@ -49,23 +49,32 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		}
 	}
 	var told *v1alpha1.Repository
+	outdated := false
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+		told = nil
 		if live.Status.Work == nil || live.Status.Work.ID != r.ID {
 			return false, nil
 		}
 		work := *live.Status.Work
 		live.Status.Work = nil
-		recordWork(live, work, r, metav1.NewTime(g.Now()))
-		told = live
+		told, outdated = live, work.Generation != live.Generation
+		if outdated {
+			recordOutdated(live, work, r, metav1.NewTime(g.Now()))
+		} else {
+			recordWork(live, work, r, metav1.NewTime(g.Now()))
+		}
 		return true, nil
 	})
-	if err == nil && told != nil && r.Error != "" {
+	if err != nil || told == nil || outdated && r.Error != "" {
+		return ignoreGone(err)
+	}
+	if r.Error != "" {
 		g.event(told, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
 	}
-	if err == nil && told != nil && w.Operation == v1alpha1.OperationForget {
+	if w.Operation == v1alpha1.OperationForget {
 		g.noteRetention(ctx, *w, r)
 	}
-	return ignoreGone(err)
+	return nil
 }
 
 // searched tells who asked for a search how it ended.
@@ -98,8 +107,7 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	st := &repo.Status
 	switch w.Operation {
 	case v1alpha1.OperationProbe, v1alpha1.OperationInit:
-		st.LastProbeTime = &now
-		st.ObservedGeneration = repo.Generation
+		asked(repo, w, now)
 	case v1alpha1.OperationForget, v1alpha1.OperationCheck, v1alpha1.OperationList,
 		v1alpha1.OperationFind, v1alpha1.OperationUnlock:
 	}
@@ -171,10 +179,7 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
 	}
-	if i := slices.IndexFunc(st.Holders, func(h v1alpha1.Holder) bool { return h.UID == w.PodUID }); i >= 0 && !r.Finished.IsZero() {
-		ended := metav1.NewTime(r.Finished)
-		st.Holders[i].Ended = &ended
-	}
+	noteEnd(st, w, r)
 	unseen := slices.Contains(st.Locks, session.UnknownLock)
 	st.Locks = nil
 	switch r.Reason {
@@ -209,6 +214,15 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 	case v1alpha1.OperationCheck:
 		set(api.RepositoryIntegrityVerified, "FailedToVerifyRepositoryIntegrity")
 	case v1alpha1.OperationList, v1alpha1.OperationFind, v1alpha1.OperationUnlock:
+	}
+}
+
+// noteEnd notes that a worker's restic has failed and ended: locks of it that are older are dead.
+func noteEnd(st *v1alpha1.RepositoryStatus, w v1alpha1.RepositoryWork, r protocol.Result) {
+	i := slices.IndexFunc(st.Holders, func(h v1alpha1.Holder) bool { return h.UID == w.PodUID })
+	if i >= 0 && r.Error != "" && !r.Finished.IsZero() {
+		ended := metav1.NewTime(r.Finished)
+		st.Holders[i].Ended = &ended
 	}
 }
 

@@ -152,13 +152,13 @@ func (w *World) Repository(ctx context.Context, ref v1beta1.KindRepositoryRef, n
 	return repo, nil
 }
 
-// secretData reads a Secret from the API server: the operator may get Secrets, never list them.
-func (w *World) secretData(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+// secret reads a Secret from the API server: the operator may get Secrets, never list them.
+func (w *World) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	s := &corev1.Secret{}
 	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, s); err != nil {
 		return nil, err //nolint:wrapcheck // the caller tells absence from failure
 	}
-	return s.Data, nil
+	return s, nil
 }
 
 // maxNote bounds the note of an event: the API server refuses one of more than 1 KiB.

@@ -80,11 +80,12 @@ func (o *Restore) assigned(podUID string) bool {
 // since is when something counts from: nobody acted on it before this process began to observe.
 func (o *Restore) since(t time.Time) time.Time { return later(t, o.LeaderSince) }
 
-// probed tells whether the repository was asked since the session was created. Times in status are
-// in whole seconds.
+// probed tells whether the repository, as it is specified now, was asked since the session was created.
+// Times in status are in whole seconds.
 func (o *Restore) probed() bool {
 	at := o.Repository.Status.LastProbeTime
-	return at != nil && !at.Time.Before(o.Session.CreationTimestamp.Time)
+	return at != nil && !at.Time.Before(o.Session.CreationTimestamp.Time) &&
+		o.Repository.Status.ObservedGeneration == o.Repository.Generation
 }
 
 // restoredTo tells whether a pod needs no restore any more: it was restored itself, or all claims

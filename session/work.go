@@ -17,6 +17,9 @@ const (
 	listInterval  = 24 * time.Hour
 	probeInterval = time.Hour
 	workLimit     = 24 * time.Hour
+	// secretInterval is how often the storage Secret of a backend that cannot be used is looked at:
+	// Secrets are not watched.
+	secretInterval = time.Minute
 )
 
 // User is a BackupConfiguration that uses a Repository.
@@ -40,6 +43,8 @@ type Repository struct {
 	Repository *v1alpha1.Repository
 	// Problem says why no work is possible, for example a missing Secret; empty: it is.
 	Problem string
+	// SecretVersion is the version of the storage Secret now.
+	SecretVersion string
 	Users   []User
 	// Searches are BackupSessions with lost results and RestoreSessions to pin, oldest first.
 	Searches []Search
@@ -138,10 +143,13 @@ func (o *Repository) want(now time.Time) WorkAction {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if left := o.pause(now); left > 0 {
+		if !api.IsTrue(st.Conditions, api.BackendReachable) {
+			left = min(left, secretInterval)
+		}
 		return WorkAction{Message: "waiting before the next attempt", After: left}
 	}
 	if !api.IsTrue(st.Conditions, api.BackendReachable) {
-		return WorkAction{After: probeInterval}
+		return WorkAction{After: secretInterval}
 	}
 	if !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) {
 		if len(o.Users) > 0 {
@@ -218,6 +226,9 @@ func (o *Repository) probeDue(now time.Time) bool {
 		return true
 	}
 	reachable := api.IsTrue(st.Conditions, api.BackendReachable)
+	if !reachable && st.StorageSecretVersion != o.SecretVersion {
+		return true // what kept it from use may be mended
+	}
 	if o.Demanded.After(st.LastProbeTime.Time) && !reachable {
 		return true
 	}

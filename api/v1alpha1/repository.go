@@ -166,6 +166,10 @@ type RepositoryStatus struct {
 	// +listType=map
 	// +listMapKey=invoker
 	Retentions []RetentionStatus `json:"retentions,omitempty"`
+	// StorageSecretVersion is the resourceVersion of the storage Secret that the backend was last asked
+	// with: one that could not be used is asked again when the Secret has changed.
+	// +optional
+	StorageSecretVersion string `json:"storageSecretVersion,omitempty"`
 	// Work is the operation that the repository's worker does now.
 	// +optional
 	Work *RepositoryWork `json:"work,omitempty"`
@@ -292,4 +296,11 @@ type RepositoryWork struct {
 	// StartTime is when the operation was decided on.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitzero"`
+	// Generation is the metadata.generation of the spec that it is done for: what comes of it says
+	// nothing about a later one.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// StorageSecretVersion is the resourceVersion of the storage Secret when it was decided on.
+	// +optional
+	StorageSecretVersion string `json:"storageSecretVersion,omitempty"`
 }

@@ -59,7 +59,7 @@ func needs() []need {
 		{cluster, ours + "backupblueprints", watch, "controller: setupWorkloads", "v1beta1.BackupBlueprint"},
 		{cluster, ours + "backuptemplates", watch, "controller: setupWorkloads", "v1beta1.BackupTemplate"},
 
-		{cluster, "secrets", "get", "controller: World.secretData", "w.Live.Get"},
+		{cluster, "secrets", "get", "controller: World.secret", "w.Live.Get"},
 		{cluster, apps + "deployments", watch, "controller: setupWorkloads", "target.Workloads"},
 		{cluster, apps + "statefulsets", watch, "controller: setupWorkloads", "target.Workloads"},
 		{cluster, apps + "daemonsets", watch, "controller: setupWorkloads", "target.Workloads"},
