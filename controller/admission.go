@@ -38,13 +38,18 @@ type Admission struct {
 	looking chan struct{}
 }
 
-// kept is a plan with what it was made of.
+// kept is a plan with what it was made of. A pod says itself who owns it, and may name the UID of
+// somebody else's workload: the plan is for pods that name all of its workload.
 type kept struct {
 	plan   mutators.Plan
+	owner  planOwner
 	epoch  int64
 	native bool
 	made   time.Time
 }
+
+// planOwner is the workload of a plan.
+type planOwner struct{ namespace, kind, name string }
 
 var (
 	_ webhook.Pods      = (*Admission)(nil)
@@ -73,12 +78,13 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	if err != nil || ref.Name == "" {
 		return mutators.Plan{}, err
 	}
+	owner := planOwner{namespace: pod.Namespace, kind: ref.Kind, name: ref.Name}
 	epoch, native := a.epoch.Load(), a.Native.Load()
 	a.mu.RLock()
 	k, ok := a.plans[uid]
 	forgotten := a.forgotten.Load()
 	a.mu.RUnlock()
-	if ok && k.epoch == epoch && k.native == native && !a.outdated(k) {
+	if ok && k.owner == owner && k.epoch == epoch && k.native == native && !a.outdated(k) {
 		return k.plan, nil
 	}
 	obj, kind, err := a.Workload(ctx, ref, pod.Namespace)
@@ -94,7 +100,7 @@ func (a *Admission) BackupPlan(ctx context.Context, pod webhook.PodRef) (mutator
 	defer a.mu.Unlock()
 	// A workload that changed meanwhile was forgotten before its old plan came to be known.
 	if a.forgotten.Load() == forgotten {
-		a.plans[obj.GetUID()] = kept{plan: plan, epoch: epoch, native: native, made: made}
+		a.plans[obj.GetUID()] = kept{plan: plan, owner: owner, epoch: epoch, native: native, made: made}
 	}
 	return plan, nil
 }

@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/webhook"
 )
@@ -46,5 +48,35 @@ func TestAdmissionWantsWhatTheControllerWants(t *testing.T) {
 				t.Errorf("stamp %q", got.Stamp.Inject)
 			}
 		})
+	}
+}
+
+// Whoever knows the UID of somebody else's workload may write it into a pod of his own, or into a
+// ReplicaSet: what its plan holds of the other's, environment and volumes, is not for him.
+func TestAPlanIsForThePodsOfItsWorkload(t *testing.T) {
+	s := newStage()
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "evil", Name: "db-1", UID: "rs1", OwnerReferences: []metav1.OwnerReference{
+		{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "w1", Controller: new(true)},
+	}}}
+	s.objects = append(s.objects, namespace("evil", "shop"), set)
+	s.start(t)
+	a := NewAdmission(s.World)
+	own := mutators.Owner{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "w1"}
+	renamed, remade := own, own
+	renamed.Name, remade.Kind = "other", "DaemonSet"
+	for range 2 { // it is made, then it is known
+		if plan, err := a.BackupPlan(t.Context(), webhook.PodRef{Namespace: "demo", Owner: own}); err != nil || plan.Empty() {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+	}
+	for name, pod := range map[string]webhook.PodRef{
+		"of another namespace":                 {Namespace: "evil", Owner: own},
+		"of another namespace by a ReplicaSet": {Namespace: "evil", Owner: mutators.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "db-1", UID: "rs1"}},
+		"of another name":                      {Namespace: "demo", Owner: renamed},
+		"of another kind":                      {Namespace: "demo", Owner: remade},
+	} {
+		if plan, err := a.BackupPlan(t.Context(), pod); err != nil || !plan.Empty() {
+			t.Errorf("a pod %s gets %+v, %v", name, plan, err)
+		}
 	}
 }
