@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,15 +78,19 @@ func (g *Agents) backupOrder(ctx context.Context, id broker.Identity, key client
 	case g.Limits.Exhausted(a):
 		return g.exhausted(ctx, id, a.ID)
 	}
-	return g.addBackup(ctx, id, key, a.ID, out)
+	return g.addBackup(ctx, id, key, a, out)
 }
 
 // addBackup adds the task of an assignment, or fails its host where a person must mend something.
-func (g *Agents) addBackup(ctx context.Context, id broker.Identity, key client.ObjectKey, assignment string, out *broker.Orders) error {
-	task, err := g.backupTask(ctx, id, key, assignment)
+func (g *Agents) addBackup(ctx context.Context, id broker.Identity, key client.ObjectKey, a v1beta1.Assignment, out *broker.Orders) error {
+	task, err := g.backupTask(ctx, id, key, a.ID)
 	if text, ok := asProblem(err); ok {
 		now := g.Now()
-		return g.backupResult(ctx, id, protocol.Result{ID: assignment, Error: text, Started: now, Finished: now})
+		return g.backupResult(ctx, id, protocol.Result{ID: a.ID, Error: text, Started: now, Finished: now})
+	}
+	if o, ok := errors.AsType[*occupied](err); ok {
+		out.Wait = o.Error()
+		return g.holdBack(ctx, id, a)
 	}
 	if err == nil && task != nil {
 		out.Tasks = append(out.Tasks, *task)
@@ -117,6 +122,9 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 	}
 	if why, err := g.refusal(ctx, config, repo); err != nil || why != "" {
 		return nil, problemOr(why, err)
+	}
+	if err := g.unoccupied(ctx, repo); err != nil {
+		return nil, err
 	}
 	task, err := g.task(ctx, id, repo, assignment)
 	if err != nil {
@@ -214,6 +222,9 @@ func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1bet
 		if text, ok := asProblem(err); ok {
 			return broker.Orders{Wait: text}, nil
 		}
+		if o, ok := errors.AsType[*occupied](err); ok {
+			return broker.Orders{Wait: o.Error()}, g.holdBack(ctx, id, a)
+		}
 		return broker.Orders{}, err
 	}
 	return broker.Orders{Tasks: []protocol.Task{*task}}, nil
@@ -262,6 +273,9 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 	}
 	if why, err := g.repositoryRefusal(ctx, repo, rs.Namespace); err != nil || why != "" {
 		return nil, problemOr(why, err)
+	}
+	if err := g.unoccupied(ctx, repo); err != nil {
+		return nil, err
 	}
 	task, err := g.task(ctx, id, repo, a.ID)
 	if err != nil {

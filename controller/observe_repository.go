@@ -151,7 +151,7 @@ func (r *Repositories) busy(ctx context.Context, repo *v1alpha1.Repository) (boo
 			return false, err
 		}
 		for _, bs := range list {
-			if !session.Finished(bs.Status.Phase) && len(bs.Status.Targets) > 0 && anyAlive(bs.Status.Targets[0].Assignments) {
+			if working(&bs) {
 				return true, nil
 			}
 		}
@@ -161,7 +161,7 @@ func (r *Repositories) busy(ctx context.Context, repo *v1alpha1.Repository) (boo
 		return false, fmt.Errorf("list RestoreSessions: %w", err)
 	}
 	for _, rs := range restores.Items {
-		if !session.RestoreFinished(rs.Status.Phase) && api.IsTrue(rs.Status.Conditions, api.SnapshotsPinned) {
+		if restoringNow(&rs) {
 			return true, nil
 		}
 	}

@@ -114,6 +114,9 @@ func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v
 		if other != "" {
 			return r.freeStaleClaim(ctx, repo, other)
 		}
+		if busy, err := r.agentsAt(ctx, repo); busy || err != nil {
+			return 5 * time.Second, errors.Join(err, r.unclaim(ctx, repo, id))
+		}
 	}
 	repo.Status.Work = &v1alpha1.RepositoryWork{
 		ID: id, Operation: a.Operation, Subject: a.Subject, SubjectUID: a.UID,

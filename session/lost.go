@@ -82,7 +82,7 @@ func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
 	switch {
 	case !known || p.Dead:
 		return fmt.Sprintf("pod %q has ended", a.Pod)
-	case a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept:
+	case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
 		return fmt.Sprintf("the agent in pod %q never took the work: it is not connected to Stash", a.Pod)
 	case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
 		return fmt.Sprintf("the agent in pod %q on node %q was not heard of for %s", a.Pod, a.Node, o.Limits.Heartbeat)
@@ -105,6 +105,14 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// offered is since when the agent of a can take its work: what is held back cannot be taken.
+func offered(a v1beta1.Assignment) time.Time {
+	if a.Held == nil {
+		return a.StartTime.Time
+	}
+	return later(a.StartTime.Time, a.Held.Time)
 }
 
 // seen is when the agent of a was last heard of.

@@ -215,7 +215,7 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 		message += fmt.Sprintf(", %d failed", len(bad))
 	}
 	for _, a := range o.Session.Status.Assignments {
-		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(a.StartTime.Time)) > o.Limits.Accept {
+		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept {
 			return Wait(message+fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod), 5*time.Second), true
 		}
 	}

@@ -253,6 +253,10 @@ type Assignment struct {
 	// StartTime is when the work was given.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitzero"`
+	// Held is when the work was last kept from the agent, to half a minute's precision: other work needed
+	// the repository for itself.
+	// +optional
+	Held *metav1.Time `json:"held,omitempty"`
 	// Acknowledged is when the agent took the work.
 	// +optional
 	Acknowledged *metav1.Time `json:"acknowledged,omitempty"`

@@ -17,6 +17,10 @@ import (
 func (in *Assignment) DeepCopyInto(out *Assignment) {
 	*out = *in
 	in.StartTime.DeepCopyInto(&out.StartTime)
+	if in.Held != nil {
+		in, out := &in.Held, &out.Held
+		*out = (*in).DeepCopy()
+	}
 	if in.Acknowledged != nil {
 		in, out := &in.Acknowledged, &out.Acknowledged
 		*out = (*in).DeepCopy()
