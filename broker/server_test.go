@@ -232,3 +232,19 @@ func (u unread) Read([]byte) (int, error) {
 	u.t.Error("the body was read")
 	return 0, errors.New("read")
 }
+
+// Two minutes of silence make a backup lost, and another pod begins it anew.
+func TestASignOfLifeThatWasNotStoredIsStoredWithTheNext(t *testing.T) {
+	o := &operator{broken: errDown}
+	_, server := serve(t, o, nil)
+	a := connect(t, server, protocol.Version, "s1/host-0/1")
+	a.echo()
+	a.echo()
+	o.breaks(nil)
+	for range 4 {
+		a.echo()
+	}
+	if got := o.seen(&o.alive); len(got) != 1 || got[0] != "[s1/host-0/1]" {
+		t.Errorf("stored %q, want it once", got)
+	}
+}

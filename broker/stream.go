@@ -32,7 +32,7 @@ type stream struct {
 	has     map[string]bool // tasks that the agent has
 	stopped map[string]bool // tasks that it was told to stop
 	said    string          // the last Wait
-	alive   time.Time       // when Results.Alive was last told
+	alive   time.Time       // when it was last stored that the agent lives
 }
 
 func newStream(s *Server, id Identity, w http.ResponseWriter) *stream {
@@ -201,13 +201,16 @@ func (st *stream) stillAlive(ctx context.Context) error {
 	if time.Since(st.alive) < aliveEvery {
 		return nil
 	}
-	st.alive = time.Now()
 	st.mu.Lock()
 	tasks := slices.Sorted(maps.Keys(st.has))
 	st.mu.Unlock()
 	if len(tasks) > 0 {
-		st.warn("store that the agent lives", st.server.Results.Alive(ctx, st.id, tasks))
+		if err := st.server.Results.Alive(ctx, st.id, tasks); err != nil {
+			st.warn("store that the agent lives", err)
+			return nil // its next sign of life is stored instead, before anybody takes it for dead
+		}
 	}
+	st.alive = time.Now()
 	return nil
 }
 
