@@ -60,7 +60,9 @@ func (m *backupModel) reconcile() session.Action {
 	o := m.observe()
 	a := session.Next(o, m.now)
 	switch a.Kind {
-	case session.KindNone, session.KindWait, session.KindRetry:
+	case session.KindNone, session.KindRetry:
+	case session.KindWait:
+		waiting(m.bs, a, m.now)
 	default:
 		record(m.bs, o, a, m.now)
 		m.tasks = append(m.tasks, a.Assignments...)

@@ -61,7 +61,7 @@ func (r *BackupSessions) act(ctx context.Context, o *session.Backup, a session.A
 	case session.KindRetry:
 		return r.retry(ctx, o)
 	case session.KindWait:
-		r.waiting(bs, a)
+		waiting(bs, a, now)
 		again = a.After
 	default:
 		record(bs, o, a, now)
@@ -76,12 +76,19 @@ func (r *BackupSessions) act(ctx context.Context, o *session.Backup, a session.A
 }
 
 // waiting says in the status what is waited for.
-func (r *BackupSessions) waiting(bs *v1beta1.BackupSession, a session.Action) {
-	if bs.Status.Phase == "" {
-		bs.Status.Phase = v1beta1.BackupSessionPending
+func waiting(bs *v1beta1.BackupSession, a session.Action, now time.Time) {
+	st := &bs.Status
+	if st.Phase == "" {
+		st.Phase = v1beta1.BackupSessionPending
 	}
-	if bs.Status.Phase == v1beta1.BackupSessionPending {
-		bs.Status.Reason = a.Message
+	if st.Phase != v1beta1.BackupSessionPending {
+		return
+	}
+	st.Reason = a.Message
+	if at := metav1.NewTime(now); !a.Ready {
+		st.ReadyTime = nil
+	} else if st.ReadyTime == nil {
+		st.ReadyTime = &at
 	}
 }
 
@@ -141,12 +148,16 @@ func run(bs *v1beta1.BackupSession, o *session.Backup, now time.Time) {
 	n := int32(len(o.Hosts)) //nolint:gosec // a number of pods
 	st.Targets[0].TotalHosts = &n
 	// All are named from now on: one whose pod goes before it is given any work is not forgotten.
+	at := metav1.NewTime(now)
+	waits := st.ReadyTime // a host without a pod has waited since then
+	if waits == nil {
+		waits = &at
+	}
 	for _, h := range o.Hosts {
-		st.Targets[0].Released = append(st.Targets[0].Released, v1beta1.ReleasedHost{Hostname: h.Name})
+		st.Targets[0].Released = append(st.Targets[0].Released, v1beta1.ReleasedHost{Hostname: h.Name, Time: waits})
 	}
 	st.Targets[0].Phase = v1beta1.TargetRunning
 	st.Phase, st.Reason = v1beta1.BackupSessionRunning, ""
-	at := metav1.NewTime(now)
 	api.SetCondition(&st.Conditions, condition(api.BackendRepositoryInitialized, true, "BackendRepositoryFound", "the repository exists in the backend", bs.Generation), at)
 	api.SetCondition(&st.Targets[0].Conditions, condition(api.BackupExecutorEnsured, true, "SuccessfullyEnsuredBackupExecutor", "the work was given to agents", bs.Generation), at)
 }
@@ -163,23 +174,23 @@ func recordAssignment(t *v1beta1.BackupTargetStatus, a session.Action, now time.
 		case session.KindCancel:
 			t.Assignments[i].Cancelled = true
 		default:
-			release(t, i, a.Message)
+			release(t, i, a.Message, at)
 		}
 		return
 	}
 }
 
 // release takes a host from its pod and counts the attempt.
-func release(t *v1beta1.BackupTargetStatus, i int, message string) {
+func release(t *v1beta1.BackupTargetStatus, i int, message string, now metav1.Time) {
 	gone := t.Assignments[i]
 	t.Assignments = append(t.Assignments[:i], t.Assignments[i+1:]...)
 	for j := range t.Released {
 		if t.Released[j].Hostname == gone.Hostname {
-			t.Released[j].Attempts, t.Released[j].Message = gone.Attempt, message
+			t.Released[j].Attempts, t.Released[j].Message, t.Released[j].Time = gone.Attempt, message, &now
 			return
 		}
 	}
-	t.Released = append(t.Released, v1beta1.ReleasedHost{Hostname: gone.Hostname, Attempts: gone.Attempt, Message: message})
+	t.Released = append(t.Released, v1beta1.ReleasedHost{Hostname: gone.Hostname, Attempts: gone.Attempt, Message: message, Time: &now})
 }
 
 func finishBackup(bs *v1beta1.BackupSession, a session.Action, now time.Time) {

@@ -58,6 +58,8 @@ type Action struct {
 	Assignment  string
 	Assignments []v1beta1.Assignment
 	Pods        []Pod
+	// Ready tells that a session that waits has all that it needs but a pod.
+	Ready bool
 }
 
 // Wait says what is waited for, and after which time it is to be looked at again.

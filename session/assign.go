@@ -48,7 +48,7 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 		attempt := o.attempts(name) + 1
 		p, why := pick(o.host(name), attempt)
 		if p == nil {
-			if now.After(o.since(o.Session.CreationTimestamp.Time).Add(o.Limits.Pods)) {
+			if at := o.waitsSince(name); !at.IsZero() && now.After(o.since(at).Add(o.Limits.Pods)) {
 				return FailHost(name, why), true
 			}
 			missing = why
@@ -64,9 +64,27 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 		return Action{Kind: KindAssign, Assignments: list}, true
 	}
 	if missing != "" {
-		return Wait(missing, 5*time.Second), true
+		return Action{Kind: KindWait, Message: missing, After: 5 * time.Second, Ready: true}, true
 	}
 	return Action{}, false
+}
+
+// waitsSince is since when a host waits for a pod and for nothing else; the zero time where that begins
+// now. A session may have waited for maintenance before, for longer than pods are waited for.
+func (o *Backup) waitsSince(host string) time.Time {
+	created := o.Session.CreationTimestamp.Time
+	for _, r := range o.target().Released {
+		if r.Hostname == host && r.Time != nil {
+			return later(created, r.Time.Time)
+		}
+	}
+	if at := o.Session.Status.ReadyTime; at != nil {
+		return later(created, at.Time)
+	}
+	if o.begun() {
+		return created // by an older version, which did not say
+	}
+	return time.Time{}
 }
 
 // attempts counts how often a host was given away before: the session's record of hosts without a

@@ -103,6 +103,10 @@ type BackupSessionStatus struct {
 	// SessionDuration is the time from creation to end.
 	// +optional
 	SessionDuration string `json:"sessionDuration,omitempty"`
+	// ReadyTime is since when a session that has not begun waits for nothing but a pod that can do the
+	// work: its repository exists, and nobody else needs it for himself.
+	// +optional
+	ReadyTime *metav1.Time `json:"readyTime,omitempty"`
 	// SessionDeadline is creation plus timeOut.
 	// +optional
 	SessionDeadline *metav1.Time `json:"sessionDeadline,omitempty"`
@@ -219,7 +223,7 @@ type BackupTargetStatus struct {
 	Released []ReleasedHost `json:"released,omitempty"`
 }
 
-// ReleasedHost counts the attempts of a host that were given up.
+// ReleasedHost is a host that waits for a pod, or did, with the attempts that were given up.
 type ReleasedHost struct {
 	// Hostname of the host.
 	Hostname string `json:"hostname"`
@@ -228,6 +232,10 @@ type ReleasedHost struct {
 	// Message says why the last attempt was given up.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// Time is since when the host waits for a pod: when the session began, or its last attempt was
+	// given up.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
 }
 
 // Assignment gives the work of one host to one pod.
