@@ -125,7 +125,7 @@ func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkActi
 	if (!o.WorkerPod.Agent || !o.WorkerPod.Ready) && since > o.Limits.Heartbeat && w.Operation != v1alpha1.OperationInit {
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q does not run", w.Pod)}
 	}
-	if since > workLimit {
+	if since > workLimit && w.Operation != v1alpha1.OperationInit {
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("%s took more than %s", w.Operation, workLimit)}
 	}
 	return WorkAction{Message: fmt.Sprintf("%s is under way", w.Operation), After: 10 * time.Second}
