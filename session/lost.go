@@ -74,7 +74,21 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 	if !a.Cancelled && a.Attempt < o.Limits.Attempts && lost < o.Limits.Pods {
 		return Action{}, false // a replacement may still come up
 	}
-	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and left no complete snapshot", a.Pod, a.Node)), true
+	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and %s", a.Pod, a.Node, o.left(a))), true
+}
+
+// left says what a lost agent left in the repository, as far as anybody has looked.
+func (o *Backup) left(a v1beta1.Assignment) string {
+	if a.Searched {
+		return "left no complete snapshot"
+	}
+	why := "the search did not end"
+	if o.Repository == nil {
+		why = fmt.Sprintf("Repository %q does not exist", o.Invoker.Spec.Repository.Name)
+	} else {
+		why = whyUnused(o.Repository, why)
+	}
+	return fmt.Sprintf("may have left a snapshot, which could not be looked for in %s: %s", o.Limits.Search, why)
 }
 
 func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
