@@ -91,7 +91,7 @@ func TestATaskWaitsForExclusiveWork(t *testing.T) {
 			has := func(string) bool { return false }
 			for range 10 {
 				o, err := g.Orders(t.Context(), c.id, has)
-				if err != nil || len(o.Tasks) > 0 || !strings.Contains(o.Wait, "maintenance (demo/repo/w1)") {
+				if err != nil || len(o.Tasks) > 0 || !strings.Contains(o.Wait, `maintenance of Repository "repo"`) {
 					t.Fatalf("%+v, %v", o, err)
 				}
 				if a := c.held(g.World); a.Held == nil || now.Sub(a.Held.Time) >= session.DefaultLimits().Accept/2 {
