@@ -26,6 +26,8 @@ type WebhookConfigurations struct {
 	*World
 	// Service of the webhooks in the operator's namespace.
 	Service string
+	// Settings of single hooks.
+	Settings webhook.Settings
 
 	poke chan struct{}
 }
@@ -66,7 +68,7 @@ func (k *WebhookConfigurations) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in := webhook.Installation{Namespace: k.Namespace, Service: k.Service, CABundle: bundle, Finished: finished}
+	in := webhook.Installation{Namespace: k.Namespace, Service: k.Service, CABundle: bundle, Settings: k.Settings, Finished: finished}
 	role := &rbacv1.ClusterRole{}
 	switch err := k.Live.Get(ctx, client.ObjectKey{Name: OwnerRole}, role); {
 	case err == nil:

@@ -32,6 +32,8 @@ type Installation struct {
 	// Operator is the user name of the operator, whose own writes are left out. Default: the
 	// ServiceAccount stash-operator of the namespace.
 	Operator string
+	// Settings are what was configured of single hooks.
+	Settings Settings
 	// Finished are the values of the restore label whose restores have ended. Their pods no longer
 	// depend on us.
 	Finished []string
@@ -62,7 +64,7 @@ func Mutating(i Installation) *admissionregistrationv1.MutatingWebhookConfigurat
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
-	for _, h := range Hooks() {
+	for _, h := range i.Settings.Hooks() {
 		if !h.Mutating {
 			continue
 		}
@@ -87,7 +89,7 @@ func Validating(i Installation) *admissionregistrationv1.ValidatingWebhookConfig
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
-	for _, h := range Hooks() {
+	for _, h := range i.Settings.Hooks() {
 		if h.Mutating {
 			continue
 		}

@@ -19,6 +19,14 @@ func Docs() string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s (%d s) | %s |\n", h.FullName(), h.scope(), policy, h.TimeoutSeconds, h.Purpose)
 	}
+	b.WriteString("\n| hook | failure policy | may be the other one |\n|---|---|---|\n")
+	for _, h := range Hooks() {
+		other := "yes, as `" + string(opposite(h.FailurePolicy)) + "`: " + h.Risk
+		if h.Unsafe != "" {
+			other = "no: " + h.Unsafe
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", h.Name, h.FailurePolicy, other)
+	}
 	b.WriteString("\n| reason | meaning |\n|---|---|\n")
 	for _, r := range Reasons() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Reason, r.Text)

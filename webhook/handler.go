@@ -19,6 +19,8 @@ type Options struct {
 	Own       Own
 	// Access answers for the rights of who asks.
 	Access Access
+	// Settings are those of the webhook configurations.
+	Settings Settings
 	// Observer may be nil.
 	Observer Observer
 	// Log gets bugs and failed reads; nil: slog's default.
@@ -44,7 +46,7 @@ func Routes(o Options) ([]Route, error) {
 	}
 	var out []Route
 	shared := newLoad()
-	for _, h := range Hooks() {
+	for _, h := range o.Settings.Hooks() {
 		serve, err := o.serve(h)
 		if err != nil {
 			return nil, err

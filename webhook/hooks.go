@@ -36,6 +36,10 @@ type Hook struct {
 	Rules    []admissionregistrationv1.RuleWithOperations
 	// FailurePolicy says what happens to requests while we do not answer.
 	FailurePolicy admissionregistrationv1.FailurePolicyType
+	// Unsafe says why the other failure policy cannot be chosen; empty where it can.
+	Unsafe string
+	// Risk says what it means to choose the other failure policy, where that can be done.
+	Risk string
 	// TimeoutSeconds that the API server waits.
 	TimeoutSeconds int32
 	// Excluded leaves out the namespaces that a cluster needs to run and our own.
@@ -71,7 +75,10 @@ const people = `!(request.userInfo.username in ["system:kube-controller-manager"
 // withoutNamespaces leaves out who deletes what is in a namespace that is being deleted.
 const withoutNamespaces = `request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"`
 
-// Hooks is the table, in the order of the configurations.
+// early is why a hook of restores cannot fail open.
+const early = "a pod would start before its data is restored, and the data would be lost"
+
+// Hooks is the table as it is without Settings, in the order of the configurations.
 func Hooks() []Hook {
 	return slices.Concat(podHooks(), workloadHooks(), ownHooks())
 }
@@ -83,19 +90,20 @@ func podHooks() []Hook {
 			Name: "backup.pods", Path: "/mutate/pods/backup", Mutating: true, Rules: pods, Serve: ServePod,
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 2, Excluded: true, Reinvoked: true,
 			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelInject)},
+			Risk:    "while no replica answers, no pod of a protected workload starts: not on another node when one is lost, and not when the cluster starts",
 			Purpose: "Adds the backup sidecar to pods of stamped workloads.",
 		},
 		{
 			Name: "restore.pods", Path: "/mutate/pods/restore", Mutating: true, Rules: pods, Serve: ServePod,
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true, Reinvoked: true, Unfinished: true,
-			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelRestore)},
+			Objects: []metav1.LabelSelectorRequirement{exists(api.LabelRestore)}, Unsafe: early,
 			Purpose: "Adds the restore init-container, and the sidecar; a pod whose restore is unknown does not start.",
 		},
 		{
 			Name: "restoring.pods", Path: "/validate/pods/restoring", Rules: pods, Serve: ServeRestoringPod,
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true,
-			Namespaces: []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
-			Purpose:    "While a namespace has a restore: holds back pods of its target that would start without it.",
+			Namespaces: []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)}, Unsafe: early,
+			Purpose: "While a namespace has a restore: holds back pods of its target that would start without it.",
 		},
 	}
 }
@@ -114,6 +122,7 @@ func workloadHooks() []Hook {
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{absent(api.LabelRestoring)},
 			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople, condition("annotated", annotated)},
+			Risk:            "while no replica answers, workloads with annotations of Stash cannot be created or changed",
 			Purpose:         "Expands the annotations of a workload, refuses what cannot work, says what will appear, and stamps the pod template.",
 		},
 		{
@@ -121,13 +130,14 @@ func workloadHooks() []Hook {
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelManaged), absent(api.LabelRestoring)},
 			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople, condition("not-annotated", "!("+annotated+")")},
+			Risk:            "while no replica answers, no workload of a namespace with configurations can be created or changed",
 			Purpose:         "Stamps the pod templates of other workloads in namespaces with configurations.",
 		},
 		{
 			Name: "restoring.workloads", Path: "/mutate/workloads/restoring", Mutating: true, Rules: rules, Serve: ServeWorkload,
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
-			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople},
+			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople}, Unsafe: early,
 			Purpose:         "While a namespace has a restore: stamps its target, whoever writes it, so that no pod starts before its data is back.",
 		},
 	}
@@ -139,6 +149,7 @@ func ownHooks() []Hook {
 			Name: resource, Path: "/validate/" + resource, Serve: ServeOwn, Kind: kind, OwnWrites: true,
 			Rules:         []admissionregistrationv1.RuleWithOperations{rule(api.Group, versions, []string{resource}, scope, operations...)},
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3,
+			Unsafe:  "objects would be stored without asking whether their authors have the rights that Stash will use",
 			Purpose: "Validates a " + kind + ", what schema and CEL cannot.",
 		}
 	}
@@ -147,6 +158,7 @@ func ownHooks() []Hook {
 	deletion := own("Repository", "repositories", admissionregistrationv1.NamespacedScope, []string{"v1alpha1", "v1alpha2"}, admissionregistrationv1.Delete)
 	deletion.Name, deletion.Path, deletion.FailurePolicy = "deletion.repositories", "/validate/repositories/deletion", admissionregistrationv1.Ignore
 	deletion.MatchConditions = []admissionregistrationv1.MatchCondition{condition("not-with-its-namespace", withoutNamespaces)}
+	deletion.Unsafe, deletion.Risk = "", "while no replica answers, no Repository can be deleted"
 	deletion.Purpose = "Warns who uses a Repository that is deleted, and refuses to delete data that is in use."
 	namespaced, cluster := admissionregistrationv1.NamespacedScope, admissionregistrationv1.ClusterScope
 	v1beta1 := []string{"v1beta1"}

@@ -37,6 +37,9 @@ func TestBadFlagsAreRefusedBeforeAnythingStarts(t *testing.T) {
 		"level":             {[]string{"run", "--log-level=loud"}, "--log-level: expected debug, info, warn or error"},
 		"format":            {[]string{"run", "--log-format=xml"}, "--log-format: expected json or text"},
 		"pull secrets":      {[]string{"run", "--image-pull-secrets=registry,a b"}, `--image-pull-secrets: expected names of Secrets, found "a b"`},
+		"an unsafe hook":    {[]string{"run", "--webhook-failure-policy=restore.pods=Ignore"}, "write restore.pods=Fail, or leave it out"},
+		"a hook's timeout":  {[]string{"run", "--webhook-timeout=backup.pods=1,restore.pods=1m"}, `--webhook-timeout: "restore.pods=1m": expected whole seconds`},
+		"a hook to print":   {[]string{"webhooks", "--webhook-timeout=pods=1"}, `there is no hook "pods"`},
 		"duration":          {[]string{"run", "--heartbeat-limit=soon"}, `invalid argument "soon" for "--heartbeat-limit"`},
 		"an extra argument": {[]string{"run", "now"}, `unknown command "now"`},
 		"unknown command":   {[]string{"walk"}, `unknown command "walk"`},
@@ -64,6 +67,10 @@ func TestWebhooksPrintsWhatDeployHolds(t *testing.T) {
 	elsewhere, err := command("webhooks", "--namespace=backup", "--webhook-service=hooks")
 	if err != nil || !strings.Contains(elsewhere, "namespace: backup") || !strings.Contains(elsewhere, "name: hooks") {
 		t.Errorf("error = %v, output:\n%s", err, elsewhere)
+	}
+	changed, err := command("webhooks", "--webhook-failure-policy=backup.pods=Fail", "--webhook-timeout=backup.pods=7")
+	if err != nil || strings.Count(changed, "failurePolicy: Fail") != strings.Count(got, "failurePolicy: Fail")+1 || !strings.Contains(changed, "timeoutSeconds: 7") {
+		t.Errorf("error = %v, output:\n%s", err, changed)
 	}
 	if docs, err := command("webhooks", "--docs"); err != nil || !strings.HasPrefix(docs, "|") {
 		t.Errorf("error = %v, output:\n%s", err, docs)

@@ -249,6 +249,7 @@ func (a *assembly) addControllers(context.Context) error {
 	schedule := controller.NewSchedule(a.world)
 	schedule.Lag = a.runtime.Lag
 	configurations := controller.NewWebhookConfigurations(a.world, a.options.webhookService)
+	configurations.Settings = a.options.hooks.settings
 	if err := controller.Setup(a.mgr, a.world, schedule, configurations); err != nil {
 		return fmt.Errorf("add controllers: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/seed-731df569/stash/session"
@@ -28,11 +29,18 @@ type runOptions struct {
 	pullSecrets                         []string
 	limits                              session.Limits
 	trustedImages                       []string
+	hooks                               hookOptions
 	logLevel, logFormat, nativeSidecars string
 }
 
 func newRun() *cobra.Command {
-	o := runOptions{limits: session.DefaultLimits()}
+	cmd, _ := runCommand()
+	return cmd
+}
+
+// runCommand returns the options too, which its flags are parsed into.
+func runCommand() (*cobra.Command, *runOptions) {
+	o := &runOptions{limits: session.DefaultLimits()}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the operator",
@@ -40,16 +48,8 @@ func newRun() *cobra.Command {
 connect to; on the leader also the controllers and the scheduler.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.namespace == "" || o.podName == "" {
-				return errors.New("the environment has no POD_NAMESPACE and POD_NAME, and neither --namespace nor --pod-name is given")
-			}
-			if o.nativeSidecars != "auto" && o.nativeSidecars != "never" {
-				return fmt.Errorf("--native-sidecars: expected auto or never, found %q", o.nativeSidecars)
-			}
-			for _, name := range o.pullSecrets {
-				if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
-					return fmt.Errorf("--image-pull-secrets: expected names of Secrets, found %q", name)
-				}
+			if err := o.validate(); err != nil {
+				return err
 			}
 			log, err := newLogger(o.logLevel, o.logFormat)
 			if err != nil {
@@ -60,10 +60,33 @@ connect to; on the leader also the controllers and the scheduler.`,
 			if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1}); err != nil {
 				return fmt.Errorf("forbid core dumps: %w", err)
 			}
-			return run(cmd.Context(), o, log)
+			for _, warning := range o.hooks.settings.Warnings() {
+				log.Warn("a webhook is set at a cost", "warning", warning)
+			}
+			return run(cmd.Context(), *o, log)
 		},
 	}
-	f := cmd.Flags()
+	o.addFlags(cmd.Flags())
+	return cmd, o
+}
+
+// validate refuses values that flags themselves do not.
+func (o *runOptions) validate() error {
+	if o.namespace == "" || o.podName == "" {
+		return errors.New("the environment has no POD_NAMESPACE and POD_NAME, and neither --namespace nor --pod-name is given")
+	}
+	if o.nativeSidecars != "auto" && o.nativeSidecars != "never" {
+		return fmt.Errorf("--native-sidecars: expected auto or never, found %q", o.nativeSidecars)
+	}
+	for _, name := range o.pullSecrets {
+		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
+			return fmt.Errorf("--image-pull-secrets: expected names of Secrets, found %q", name)
+		}
+	}
+	return o.hooks.parse()
+}
+
+func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace that the operator runs in")
 	f.StringVar(&o.podName, "pod-name", os.Getenv("POD_NAME"), "name of the operator's own pod")
 	f.StringVar(&o.image, "image", "", "image of the agents (default: that of the operator's own pod)")
@@ -75,6 +98,7 @@ connect to; on the leader also the controllers and the scheduler.`,
 	f.StringVar(&o.probeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
 	f.StringVar(&o.webhookService, "webhook-service", "stash-webhook", "Service of the webhooks, in the operator's namespace")
 	f.StringVar(&o.brokerService, "broker-service", "stash-broker", "Service of the broker, in the operator's namespace")
+	o.hooks.addFlags(f)
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "run the controllers on one replica only")
 	f.DurationVar(&o.leaseDuration, "lease-duration", 15*time.Second, "how long a leader that is silent stays leader")
 	f.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "how long the leader tries to renew its lease")
@@ -90,7 +114,6 @@ connect to; on the leader also the controllers and the scheduler.`,
 	f.DurationVar(&o.limits.Pods, "pods-limit", o.limits.Pods, "how long a session waits for a pod that can do its work")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
-	return cmd
 }
 
 func newLogger(level, format string) (*slog.Logger, error) {

@@ -20,12 +20,20 @@ import (
 // newWebhooks prints what the operator installs at run time, so that it can be read beforehand.
 func newWebhooks() *cobra.Command {
 	in := webhook.Installation{}
+	hooks := hookOptions{}
 	docs := false
 	cmd := &cobra.Command{
 		Use:   "webhooks",
 		Short: "Print the webhook configurations that the operator makes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := hooks.parse(); err != nil {
+				return err
+			}
+			for _, warning := range hooks.settings.Warnings() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
+			}
+			in.Settings = hooks.settings
 			if docs {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), webhook.Docs())
 				return err //nolint:wrapcheck // it is the standard output's
@@ -40,6 +48,7 @@ func newWebhooks() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&in.Namespace, "namespace", "stash", "namespace of the operator")
 	cmd.Flags().StringVar(&in.Service, "webhook-service", "stash-webhook", "Service of the webhooks")
+	hooks.addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&docs, "docs", false, "print the table as Markdown instead")
 	return cmd
 }
@@ -55,7 +64,7 @@ func (a *assembly) addWebhooks(ctx context.Context) error {
 		return err
 	}
 	handler, err := webhook.Handler(webhook.Options{
-		Pods: admission, Workloads: admission, Own: admission, Access: &controller.Rights{Client: asker},
+		Pods: admission, Workloads: admission, Own: admission, Access: &controller.Rights{Client: asker}, Settings: a.options.hooks.settings,
 		Observer: observer{a.runtime}, Log: a.log,
 	})
 	if err != nil {
