@@ -45,8 +45,12 @@ func (p *pair) born() time.Time { return p.cert.NotBefore.Add(skew) }
 // due tells whether two thirds of the lifetime are over. A certificate from the future is due too:
 // the clock was wrong when it was made, or is now.
 func (p *pair) due(now time.Time) bool {
-	life := p.cert.NotAfter.Sub(p.born())
-	return now.After(p.born().Add(life*2/3)) || now.Before(p.cert.NotBefore)
+	return now.After(p.dueAt()) || now.Before(p.cert.NotBefore)
+}
+
+// dueAt is when two thirds of the lifetime are over.
+func (p *pair) dueAt() time.Time {
+	return p.born().Add(p.cert.NotAfter.Sub(p.born()) * 2 / 3)
 }
 
 // usable tells whether a CA may still sign: a leaf must live long enough to be replaced in time.

@@ -126,22 +126,28 @@ func (a *Authorities) Start(ctx context.Context) error {
 
 // namespaces are those where agents run or may run.
 func (a *Authorities) namespaces(ctx context.Context) (map[string]bool, error) {
-	out := map[string]bool{}
 	repos := &v1alpha1.RepositoryList{}
 	if err := a.List(ctx, repos, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Repositories: %w", err)
-	}
-	for i := range repos.Items {
-		out[repos.Items[i].Namespace] = true
 	}
 	configs := &v1beta1.BackupConfigurationList{}
 	if err := a.List(ctx, configs, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
 	}
-	for i := range configs.Items {
-		if t := configs.Items[i].Spec.Target; t != nil {
-			out[target.Namespace(t.Ref, configs.Items[i].Namespace)] = true
+	return AgentNamespaces(repos.Items, configs.Items), nil
+}
+
+// AgentNamespaces are those where agents run or may run: of Repositories, by their worker, and of
+// the targets of configurations.
+func AgentNamespaces(repos []v1alpha1.Repository, configs []v1beta1.BackupConfiguration) map[string]bool {
+	out := map[string]bool{}
+	for i := range repos {
+		out[repos[i].Namespace] = true
+	}
+	for i := range configs {
+		if t := configs[i].Spec.Target; t != nil {
+			out[target.Namespace(t.Ref, configs[i].Namespace)] = true
 		}
 	}
-	return out, nil
+	return out
 }

@@ -32,6 +32,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version,
 	}
-	cmd.AddCommand(newRun(), newWebhooks())
+	cmd.AddCommand(newRun(), newWebhooks(), newDoctor())
 	return cmd
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -13,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/seed-731df569/stash/doctor"
 )
 
 func command(args ...string) (string, error) {
@@ -121,5 +125,57 @@ func TestTheOperatorWaitsForItsKindsUntilItIsTold(t *testing.T) {
 	}
 	if err := waitForKinds(t.Context(), fake.NewClientBuilder().WithScheme(scheme).Build(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheDoctorReadsTheArgumentsOfTheOperator(t *testing.T) {
+	for name, c := range map[string]struct {
+		args    []string
+		service string
+		want    string
+	}{
+		"those of deploy":        {[]string{"run"}, "stash-webhook", ""},
+		"another Service":        {[]string{"run", "--webhook-service=hooks", "--max-rollouts", "3"}, "hooks", ""},
+		"flags of another build": {[]string{"run", "--shout"}, "", "unknown flag: --shout"},
+		"an unsafe hook":         {[]string{"run", "--webhook-failure-policy=restore.pods=Ignore"}, "", "write restore.pods=Fail"},
+		"another command":        {[]string{"walk"}, "", `expected the arguments of stash run, found ["walk"]`},
+		"none":                   {nil, "", "expected the arguments of stash run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := parseArguments(c.args)
+			if o.WebhookService != c.service || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Service %q, error %v, want %q, %q", o.WebhookService, err, c.service, c.want)
+			}
+		})
+	}
+}
+
+// A report is written, and the exit code says what it says, whatever cannot be reached.
+func TestTheDoctorSaysWhatItCannotReach(t *testing.T) {
+	path := t.TempDir() + "/kubeconfig"
+	config := `{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":"http://127.0.0.1:1"}}],"contexts":[{"name":"c","context":{"cluster":"c"}}],"current-context":"c"}`
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+	t.Setenv("POD_NAME", "")
+	text, err := command("doctor", "--namespace=backup")
+	if !errors.Is(err, errUnhealthy) || !strings.Contains(text, "FAILURE  kubernetes    not checked: the API server's version") || !strings.Contains(text, "namespace backup)") {
+		t.Errorf("error = %v, output:\n%s", err, text)
+	}
+	data, err := command("doctor", "-o", "json")
+	var report doctor.Report
+	if !errors.Is(err, errUnhealthy) {
+		t.Errorf("error = %v", err)
+	}
+	if err := json.Unmarshal([]byte(data), &report); err != nil || report.Healthy() || len(report.Findings) < 10 {
+		t.Errorf("error = %v, output:\n%s", err, data)
+	}
+	if _, err := command("doctor", "-o", "yaml"); err == nil || !strings.Contains(err.Error(), `--output: expected text or json, found "yaml"`) {
+		t.Errorf("error = %v", err)
+	}
+	help, err := command("doctor", "--help")
+	if err != nil || !strings.Contains(help, "The exit code is 1 where a check failed") {
+		t.Errorf("error = %v, output:\n%s", err, help)
 	}
 }

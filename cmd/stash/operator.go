@@ -23,12 +23,13 @@ import (
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/controller"
+	"github.com/seed-731df569/stash/doctor"
 	"github.com/seed-731df569/stash/guard"
 	"github.com/seed-731df569/stash/metrics"
 )
 
 // leaderID is the name of the Lease of the leader.
-const leaderID = "stash-operator"
+const leaderID = doctor.LeaseName
 
 // run assembles the operator and runs it until ctx ends.
 func run(ctx context.Context, o runOptions, log *slog.Logger) error {

@@ -106,6 +106,20 @@ func (a *admission) since() (users []authenticationv1.UserInfo, seen []string) {
 // serve installs the webhooks until the test ends.
 func serve(t *testing.T, s *apiserver.Server) *admission {
 	t.Helper()
+	a, handler := answering(t, s)
+	installation := webhook.Installation{Namespace: "stash"}
+	installation.URL, installation.CABundle = listen(t, s.MachineIP, a.busyOnce(handler))
+	for _, o := range []client.Object{webhook.Mutating(installation), webhook.Validating(installation)} {
+		if err := s.Client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// answering is what serves admission, until the test ends.
+func answering(t *testing.T, s *apiserver.Server) (*admission, http.Handler) {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -143,14 +157,7 @@ func serve(t *testing.T, s *apiserver.Server) *admission {
 			t.Error(err)
 		}
 	})
-	installation := webhook.Installation{Namespace: "stash"}
-	installation.URL, installation.CABundle = listen(t, s.MachineIP, a.busyOnce(handler))
-	for _, o := range []client.Object{webhook.Mutating(installation), webhook.Validating(installation)} {
-		if err := s.Client.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return a
+	return a, handler
 }
 
 // listen serves at an address that the API server reaches, with a certificate of its own.

@@ -101,7 +101,7 @@ func quotaHasNoRoom(s *site) {
 		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "deploy-web"}, c); err != nil {
 			return err
 		}
-		if got := api.FindCondition(c.Status.Conditions, api.StashSidecarInjected); got == nil || !strings.Contains(got.Message, "exceeded quota") {
+		if got := api.FindCondition(c.Status.Conditions, api.StashSidecarInjected); got == nil || !strings.Contains(got.Message, "a pod with the sidecar would be refused") {
 			return notYet("conditions: %s", conditions(c.Status.Conditions))
 		}
 		return nil

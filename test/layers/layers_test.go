@@ -16,12 +16,12 @@ const module = "github.com/seed-731df569/stash/"
 // pure. The servers do not import each other: controller gives webhook and broker their answers, so
 // it stands right of them.
 var layers = [][]string{
-	{"api"},
+	{"api", "deploy"},
 	{"target", "backend", "addons", "restic", "broker/protocol"},
 	{"task", "mutators", "validators", "blueprint", "scheduler", "session", "rollout"},
 	{"metrics", "restic/exec", "guard"},
 	{"webhook", "broker", "agent", "certs"},
-	{"controller", "plugin"},
+	{"controller", "doctor", "plugin"},
 	{"cmd"},
 }
 
@@ -125,6 +125,8 @@ func TestRefuse(t *testing.T) {
 		{"cmd/stash", module + "restic/exec", false},
 		{"cmd/stash-agent", module + "restic/exec", true},
 		{"controller", module + "test/cluster", false},
+		{"doctor", module + "controller", true},
+		{"webhook", module + "doctor", false},
 		{"test/e2e", module + "controller", true},
 	} {
 		if why := refuse(c.pkg, c.path); (why == "") != c.allowed {

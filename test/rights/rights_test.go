@@ -37,7 +37,7 @@ const (
 
 // needs are all rights.
 func needs() []need {
-	return []need{
+	return slices.Concat(lookedAt(), []need{
 		{cluster, ours + "backupconfigurations", watch, "controller: setupBackupConfigurations", "v1beta1.BackupConfiguration"},
 		{cluster, ours + "backupconfigurations", "create update", "controller: Workloads.storeConfiguration", ""},
 		{cluster, ours + "backupconfigurations", "delete", "controller: Workloads.collect", ""},
@@ -104,7 +104,27 @@ func needs() []need {
 		{own, "coordination.k8s.io/leases", "delete", "controller: World.exclusiveWork", ""},
 		{own, "secrets", "create", "certs: Keeper.once", ""},
 		{own, "secrets [stash-certs]", "update", "certs: Keeper.once", ""},
+	})
+}
+
+// lookedAt are the rights with which stash doctor compares an installation with its build; what else
+// it reads, the operator reads too.
+func lookedAt() []need {
+	out := []need{
+		{cluster, "authorization.k8s.io/subjectaccessreviews", "create", "doctor: Doctor.may", ""},
+		{cluster, "pods", "create", "doctor: Doctor.reached", "client.DryRunAll"},
 	}
+	for _, kind := range []string{"backupblueprints", "backupconfigurations", "backupsessions", "backuptemplates", "repositories", "restoresessions"} {
+		name := kind + "." + strings.TrimSuffix(ours, "/")
+		out = append(out, need{cluster, "apiextensions.k8s.io/customresourcedefinitions [" + name + "]", "get", "doctor: Doctor.kinds", "client.Get(ctx"})
+	}
+	for _, policy := range []string{"tokens", "webhooks-must-exist"} {
+		name := " [" + policy + "." + strings.TrimSuffix(ours, "/") + "]"
+		out = append(out,
+			need{cluster, hooks + "validatingadmissionpolicies" + name, "get", "doctor: Doctor.policies", "judgePolicy("},
+			need{cluster, hooks + "validatingadmissionpolicybindings" + name, "get", "doctor: Doctor.policies", "judgeBinding("})
+	}
+	return out
 }
 
 func TestEachRightIsNeededAndEachNeedIsARight(t *testing.T) {
@@ -225,7 +245,7 @@ func TestEachWriteHasItsRight(t *testing.T) {
 func read(t *testing.T) map[string]string {
 	t.Helper()
 	functions := map[string]string{}
-	for _, dir := range []string{"controller", "certs", "broker", "webhook", "cmd/stash"} {
+	for _, dir := range []string{"controller", "certs", "broker", "webhook", "doctor", "cmd/stash"} {
 		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%d files in %s, %v", len(files), dir, err)
