@@ -17,7 +17,7 @@ NODES     ?= 3
 
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 # Packages with tests that bring up a control plane or a cluster.
-LIVE  := /test/(api|corpus|docs|e2e|demo|cluster)(/|$$)
+LIVE  := /test/(api|certs|corpus|docs|e2e|demo|cluster)(/|$$)
 TEST  := go test -count=1
 # The race detector needs a C compiler.
 RACE  := $(TEST) $(if $(shell command -v gcc),-race)
@@ -76,8 +76,8 @@ unit: ## what needs no cluster: unit, golden, property, fuzz seeds
 	STASH_TEST_RESTIC=$${STASH_TEST_RESTIC-$$(go run ./test/cluster/cmd/cluster restic)}; export STASH_TEST_RESTIC; \
 	$(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
-api-test: ## what needs an API server: schemas, CEL, deploy/, corpus, docs, examples; and test/cluster
-	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/corpus ./test/docs
+api-test: ## what needs an API server: schemas, CEL, deploy/, certificates, corpus, docs, examples; and test/cluster
+	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/certs ./test/corpus ./test/docs
 
 e2e: ## on a real cluster of three nodes (RUN='a pod that is killed': those whose names it finds)
 	RUN='$(RUN)' $(TEST) -timeout 60m -v ./test/e2e

@@ -33,15 +33,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func names() []string { return certs.Names("stash", "stash-webhook", "stash-broker") }
 
+// ours are the terms without cert-manager.
+func ours() certs.Terms { return certs.Terms{Names: names()} }
+
 func start() time.Time { return time.Date(2026, 11, 21, 6, 0, 0, 123456789, time.UTC) }
 
 func advance(t *testing.T, now time.Time, data map[string][]byte) map[string][]byte {
 	t.Helper()
-	out, err := certs.Advance(now, data, names(), rand.Reader)
+	out, err := certs.Advance(now, data, ours(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if need := certs.Needs(now, out, names()); need != certs.NeedNothing {
+	if need := certs.Needs(now, out, ours()); need != certs.NeedNothing {
 		t.Fatalf("after Advance: %s", need)
 	}
 	return out
@@ -78,18 +81,19 @@ func TestNeeds(t *testing.T) {
 		"a leaf of another CA is replaced": {0, with(func(d map[string][]byte) {
 			d[certs.KeyLeafCert], d[certs.KeyLeafKey] = other[certs.KeyLeafCert], other[certs.KeyLeafKey]
 		}), certs.NeedLeaf},
-		"a damaged old CA is dropped":                      {0, with(func(d map[string][]byte) { d[certs.KeyOldCert] = []byte("x") }), certs.NeedDrop},
-		"an old CA is kept while its leaf may be served":   {0, with(func(d map[string][]byte) { d[certs.KeyOldCert] = other[certs.KeyCACert] }), certs.NeedNothing},
-		"an old CA is dropped when nobody serves its leaf": {certs.Overlap, with(func(d map[string][]byte) { d[certs.KeyOldCert] = other[certs.KeyCACert] }), certs.NeedDrop},
+		"somebody else's CA that will not take over is dropped": {0, with(func(d map[string][]byte) { d[certs.KeyNextCert] = other[certs.KeyCACert] }), certs.NeedForget},
+		"a damaged old CA is dropped":                           {0, with(func(d map[string][]byte) { d[certs.KeyOldCert] = []byte("x") }), certs.NeedDrop},
+		"an old CA is kept while its leaf may be served":        {0, with(func(d map[string][]byte) { d[certs.KeyOldCert] = other[certs.KeyCACert] }), certs.NeedNothing},
+		"an old CA is dropped when nobody serves its leaf":      {certs.Overlap, with(func(d map[string][]byte) { d[certs.KeyOldCert] = other[certs.KeyCACert] }), certs.NeedDrop},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := certs.Needs(t0.Add(c.at), c.data, names()); got != c.want {
+			if got := certs.Needs(t0.Add(c.at), c.data, ours()); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			advance(t, t0.Add(c.at), c.data)
 		})
 	}
-	if got := certs.Needs(t0, fresh, append(names(), "new.stash.svc")); got != certs.NeedLeaf {
+	if got := certs.Needs(t0, fresh, certs.Terms{Names: append(names(), "new.stash.svc")}); got != certs.NeedLeaf {
 		t.Errorf("a leaf that lacks a name: %q", got)
 	}
 }

@@ -5,6 +5,7 @@
 //
 // What is due is decided by Needs and done by Advance, two functions of the wall clock and the
 // Secret's data. A CA is replaced with an overlap: clients trust old and new CA before the first leaf
-// of the new one is served and until the last leaf of the old one is gone. A Secret that was deleted
+// of the new one is served and until the last leaf of the old one is gone. What cert-manager issued is
+// adopted into the same Secret, the same way (CertManager). A Secret that was deleted
 // or damaged is made anew from memory where there is one, and its CA is then replaced that way.
 package certs

@@ -34,6 +34,8 @@ type Inspected struct {
 	Chain []*x509.Certificate
 	// KeyFits tells that the key of the serving certificate is there.
 	KeyFits bool
+	// Issuer is who signed it, IssuerCertManager or, where it is empty, the operator's own CA.
+	Issuer string
 	// Due is when the serving certificate is to be renewed.
 	Due time.Time
 	// Authorities are the CAs that clients are to trust.
@@ -47,11 +49,15 @@ func (i Inspected) Bundle() []byte { return bytes.Clone(i.bundle) }
 
 // Inspect reads a Secret's data.
 func Inspect(data map[string][]byte) Inspected {
-	out := Inspected{Chain: decodeAll(data[KeyLeafCert]), bundle: bundle(data)}
+	out := Inspected{Chain: decodeAll(data[KeyLeafCert]), Issuer: string(data[KeyIssuer]), bundle: bundle(data)}
 	_, err := tls.X509KeyPair(data[KeyLeafCert], data[KeyLeafKey])
 	out.KeyFits = err == nil
 	if len(out.Chain) > 0 {
 		out.Due = (&pair{cert: out.Chain[0]}).dueAt()
+		if out.Issuer != "" { // they renew it when they like, but hardly in the last tenth
+			life := out.Chain[0].NotAfter.Sub(out.Chain[0].NotBefore)
+			out.Due = out.Chain[0].NotAfter.Add(-life / 10)
+		}
 	}
 	for _, a := range []struct {
 		role Role

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,8 @@ const SecretName = "stash-certs"
 
 const (
 	interval = 30 * time.Second
+	// looks is how often a Secret is looked at within an overlap, where that is shorter.
+	looks = 30
 	// retry is the pause after a failure; a fresh operator cannot serve before the first success.
 	retry    = 2 * time.Second
 	attempts = 5
@@ -46,12 +49,20 @@ type Keeper struct {
 	Namespace string
 	// Names that the leaf is for, see Names.
 	Names []string
+	// Overlap is how long clients get to learn a CA, and to forget one. 0: the constant Overlap.
+	Overlap time.Duration
+	// CertManager has the leaf issued by cert-manager; nil: by our own CA.
+	CertManager *CertManager
 	// Source that is kept up to date.
 	Source *Source
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
 	// Log gets failures of Run; they are tried again. Nil: slog's default.
 	Log *slog.Logger
+
+	mu sync.Mutex
+	// trouble is what was said last about cert-manager.
+	trouble string
 }
 
 // Names are those of Services of a namespace, as clients inside the cluster write them.
@@ -67,7 +78,7 @@ func Names(namespace string, services ...string) []string {
 // Run reconciles until ctx ends: at once, then every half minute. It needs no leader.
 func (k *Keeper) Run(ctx context.Context) error {
 	for {
-		pause := interval
+		pause := min(interval, Terms{Overlap: k.Overlap}.overlap()/looks)
 		if err := k.Reconcile(ctx); err != nil && ctx.Err() == nil {
 			k.log().ErrorContext(ctx, "serving certificate is not up to date", "error", err)
 			pause = retry
@@ -104,7 +115,7 @@ func (k *Keeper) once(ctx context.Context) (map[string][]byte, error) {
 	if err != nil && !missing {
 		return nil, fmt.Errorf("read Secret %q: %w", k.Namespace+"/"+SecretName, err)
 	}
-	data, err := k.advance(secret.Data)
+	data, err := k.advance(secret.Data, k.terms(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -129,17 +140,52 @@ func (k *Keeper) once(ctx context.Context) (map[string][]byte, error) {
 	return data, nil
 }
 
+// terms are those of now. While cert-manager has nothing that can be served, that is said, and what is
+// served goes on.
+func (k *Keeper) terms(ctx context.Context) Terms {
+	t := Terms{Names: k.Names, Overlap: k.Overlap, Managed: k.CertManager != nil}
+	if !t.Managed {
+		return t
+	}
+	issued, err := k.CertManager.Issued(ctx, k.now(), k.Names)
+	t.Issued = issued
+	trouble := ""
+	if err != nil {
+		trouble = err.Error()
+	}
+	k.mu.Lock()
+	changed := trouble != k.trouble
+	k.trouble = trouble
+	k.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		k.log().WarnContext(ctx, "cert-manager has nothing to serve; what is served goes on, with our own CA where that is needed", "why", trouble)
+	case changed:
+		k.log().InfoContext(ctx, "cert-manager has issued what can be served")
+	}
+	return t
+}
+
 // advance does what is due. A Secret without a usable CA is taken from memory, so that nobody loses
 // trust, and that CA is replaced: whoever deletes the Secret wants another one.
-func (k *Keeper) advance(data map[string][]byte) (map[string][]byte, error) {
+func (k *Keeper) advance(data map[string][]byte, t Terms) (map[string][]byte, error) {
 	now := k.now()
-	if memory := k.Source.remembered(); read(data).ca == nil && Needs(now, memory, k.Names) != NeedCA {
+	if memory := k.Source.remembered(); lost(now, data, k.Names) && !lost(now, memory, k.Names) {
 		var err error
 		if data, err = retire(now, memory, rand.Reader); err != nil {
 			return nil, err
 		}
 	}
-	return Advance(now, data, k.Names, rand.Reader)
+	return Advance(now, data, t, rand.Reader)
+}
+
+// lost tells whether a Secret's data has no CA that could go on.
+func lost(now time.Time, data map[string][]byte, names []string) bool {
+	s := read(data)
+	if s.foreign {
+		return !s.good(now, names)
+	}
+	return s.ca == nil || !s.ca.usable(now)
 }
 
 // now has no monotonic part: renewal follows the wall clock, also on a machine that was suspended.

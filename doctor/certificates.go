@@ -11,14 +11,36 @@ import (
 	"github.com/seed-731df569/stash/certs"
 )
 
-func (d *Doctor) certificates(_ context.Context, s *site) []Finding {
+func (d *Doctor) certificates(ctx context.Context, s *site) []Finding {
 	if s.noSecret != nil {
 		return unread("the serving certificate", s.noSecret)
 	}
 	if s.unread != nil {
 		return unread("the names that the certificate must have", s.unread)
 	}
-	return judgeCertificates(d.now(), s.secret, certs.Names(d.Namespace, s.options.WebhookService, s.options.BrokerService))
+	names := certs.Names(d.Namespace, s.options.WebhookService, s.options.BrokerService)
+	out := judgeCertificates(d.now(), s.secret, names)
+	if s.options.Certificate == "" {
+		return append(out, judgeIssuer(s.secret, false, nil)...)
+	}
+	_, err := (&certs.CertManager{Client: d.client, Namespace: d.Namespace, Name: s.options.Certificate}).Issued(ctx, d.now(), names)
+	return append(out, judgeIssuer(s.secret, true, err)...)
+}
+
+// judgeIssuer compares who signed with who should; trouble is why there is nothing of cert-manager's.
+func judgeIssuer(have certs.Inspected, managed bool, trouble error) []Finding {
+	theirs := have.Issuer == certs.IssuerCertManager
+	switch {
+	case trouble != nil && theirs:
+		return []Finding{warn("an hour before it expires the operator goes over to its own CA", "what cert-manager issued is served, and would not be renewed: %v", trouble)}
+	case trouble != nil:
+		return []Finding{warn("until then the operator serves with its own CA", "nothing of cert-manager's is served: %v", trouble)}
+	case managed && !theirs:
+		return []Finding{warn("wait for the time of --ca-overlap (15 minutes): its CA is made known to all clients first", "what cert-manager issued is not served yet")}
+	case !managed && theirs:
+		return []Finding{warn("wait for the time of --ca-overlap (15 minutes): the operator's own CA is made known to all clients first", "what cert-manager issued is still served")}
+	}
+	return nil
 }
 
 func judgeCertificates(now time.Time, have certs.Inspected, names []string) []Finding {

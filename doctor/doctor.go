@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,8 @@ type Options struct {
 	WebhookService, BrokerService string
 	// Hooks are the settings of single hooks.
 	Hooks webhook.Settings
+	// Certificate of cert-manager that is to be served; empty where the operator's own CA signs.
+	Certificate string
 }
 
 // Doctor looks at one installation.
@@ -51,7 +54,7 @@ type Doctor struct {
 // Connect prepares to look at the cluster that config leads to.
 func (d *Doctor) Connect(config *rest.Config) error {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, cmapi.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("register kinds: %w", err)
 		}

@@ -190,7 +190,7 @@ func aboutReplicas(*testing.T) []judged {
 func aboutCertificates(t *testing.T) []judged {
 	names := certs.Names("stash", "stash-webhook", "stash-broker")
 	made := func() map[string][]byte {
-		data, err := certs.Advance(today(), nil, names, rand.Reader)
+		data, err := certs.Advance(today(), nil, certs.Terms{Names: names}, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,6 +214,11 @@ func aboutCertificates(t *testing.T) []judged {
 		{"certificates: the leaf is of the future", Failure, at(-time.Hour, nil)},
 		{"certificates: everything has expired", Failure, at(400*24*time.Hour, nil)},
 		{"certificates: a name is missing", Failure, at(0, nil, "hooks.stash.svc")},
+		{"certificates: cert-manager is missing", Warning, judgeIssuer(certs.Inspected{}, true, fmt.Errorf("certificate %q of cert-manager: %w", "stash/stash", certs.ErrNotInstalled))},
+		{"certificates: cert-manager has gone", Warning, judgeIssuer(certs.Inspected{Issuer: certs.IssuerCertManager}, true, certs.ErrNotInstalled)},
+		{"certificates: cert-manager's is not served yet", Warning, judgeIssuer(certs.Inspected{}, true, nil)},
+		{"certificates: cert-manager's is still served", Warning, judgeIssuer(certs.Inspected{Issuer: certs.IssuerCertManager}, false, nil)},
+		{"certificates: cert-manager's is served", "", judgeIssuer(certs.Inspected{Issuer: certs.IssuerCertManager}, true, nil)},
 		{"certificates: the CA is another one", Failure, at(0, func(d map[string][]byte) { d[certs.KeyCACert] = foreign[certs.KeyCACert] })},
 	}
 }
@@ -347,7 +352,7 @@ func TestReportsAreForPeopleAndPrograms(t *testing.T) {
 
 // Its keys are in the Secret that the doctor reads, and in nothing that it keeps of it.
 func TestNoKeyIsKept(t *testing.T) {
-	data, err := certs.Advance(today(), nil, certs.Names("stash", "stash-webhook"), rand.Reader)
+	data, err := certs.Advance(today(), nil, certs.Terms{Names: certs.Names("stash", "stash-webhook")}, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

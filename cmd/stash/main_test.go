@@ -41,6 +41,8 @@ func TestBadFlagsAreRefusedBeforeAnythingStarts(t *testing.T) {
 		"level":             {[]string{"run", "--log-level=loud"}, "--log-level: expected debug, info, warn or error"},
 		"format":            {[]string{"run", "--log-format=xml"}, "--log-format: expected json or text"},
 		"pull secrets":      {[]string{"run", "--image-pull-secrets=registry,a b"}, `--image-pull-secrets: expected names of Secrets, found "a b"`},
+		"a certificate":     {[]string{"run", "--cert-manager-certificate=a b"}, `--cert-manager-certificate: expected the name of a Certificate in namespace stash, found "a b"`},
+		"an overlap":        {[]string{"run", "--ca-overlap=0s"}, "--ca-overlap: clients would not have the time to learn a CA within 0s; write 15m"},
 		"an unsafe hook":    {[]string{"run", "--webhook-failure-policy=restore.pods=Ignore"}, "write restore.pods=Fail, or leave it out"},
 		"a hook's timeout":  {[]string{"run", "--webhook-timeout=backup.pods=1,restore.pods=1m"}, `--webhook-timeout: "restore.pods=1m": expected whole seconds`},
 		"a hook to print":   {[]string{"webhooks", "--webhook-timeout=pods=1"}, `there is no hook "pods"`},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -55,7 +56,10 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	source := &certs.Source{}
 	keeper := &certs.Keeper{
 		Client: direct, Namespace: o.namespace, Source: source, Log: log,
-		Names: certs.Names(o.namespace, o.webhookService, o.brokerService),
+		Names: certs.Names(o.namespace, o.webhookService, o.brokerService), Overlap: o.caOverlap,
+	}
+	if o.certificate != "" {
+		keeper.CertManager = &certs.CertManager{Client: direct, Namespace: o.namespace, Name: o.certificate}
 	}
 	if err := firstCertificate(ctx, keeper); err != nil {
 		return err
@@ -86,7 +90,7 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 
 func newScheme() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, cmapi.AddToScheme} {
 		if err := add(s); err != nil {
 			return nil, fmt.Errorf("register kinds: %w", err)
 		}

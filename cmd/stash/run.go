@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -30,6 +31,8 @@ type runOptions struct {
 	limits                              session.Limits
 	trustedImages                       []string
 	hooks                               hookOptions
+	certificate                         string
+	caOverlap                           time.Duration
 	logLevel, logFormat, nativeSidecars string
 }
 
@@ -63,6 +66,9 @@ connect to; on the leader also the controllers and the scheduler.`,
 			for _, warning := range o.hooks.settings.Warnings() {
 				log.Warn("a webhook is set at a cost", "warning", warning)
 			}
+			if o.caOverlap < 5*time.Minute {
+				log.Warn("kubelets may take longer to bring a new CA into pods than --ca-overlap; agents would lose the operator for a while", "overlap", o.caOverlap.String())
+			}
 			return run(cmd.Context(), *o, log)
 		},
 	}
@@ -83,6 +89,12 @@ func (o *runOptions) validate() error {
 			return fmt.Errorf("--image-pull-secrets: expected names of Secrets, found %q", name)
 		}
 	}
+	if errs := validation.IsDNS1123Subdomain(o.certificate); o.certificate != "" && len(errs) > 0 {
+		return fmt.Errorf("--cert-manager-certificate: expected the name of a Certificate in namespace %s, found %q; for example stash", o.namespace, o.certificate)
+	}
+	if o.caOverlap < time.Second {
+		return fmt.Errorf("--ca-overlap: clients would not have the time to learn a CA within %s; write 15m, or leave it out", o.caOverlap)
+	}
 	return o.hooks.parse()
 }
 
@@ -99,6 +111,8 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.webhookService, "webhook-service", "stash-webhook", "Service of the webhooks, in the operator's namespace")
 	f.StringVar(&o.brokerService, "broker-service", "stash-broker", "Service of the broker, in the operator's namespace")
 	o.hooks.addFlags(f)
+	f.StringVar(&o.certificate, "cert-manager-certificate", "", "name of a Certificate of cert-manager, in the operator's namespace, to serve (default: the operator's own CA signs)")
+	f.DurationVar(&o.caOverlap, "ca-overlap", certs.Overlap, "how long a CA is trusted before it signs, and after: agents see a changed ConfigMap within it")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "run the controllers on one replica only")
 	f.DurationVar(&o.leaseDuration, "lease-duration", 15*time.Second, "how long a leader that is silent stays leader")
 	f.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "how long the leader tries to renew its lease")

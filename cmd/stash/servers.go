@@ -140,16 +140,19 @@ func (a *assembly) answers(ctx context.Context, address, service string) error {
 	if !roots.AppendCertsFromPEM(bundle) {
 		return errors.New("there is no CA")
 	}
-	_, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("parse address: %w", err)
+	}
+	if host == "" {
+		host = "localhost"
 	}
 	dialer := &tls.Dialer{Config: &tls.Config{
 		RootCAs: roots, ServerName: service + "." + a.options.namespace + ".svc", MinVersion: tls.VersionTLS13,
 	}}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port))
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return fmt.Errorf("dial own endpoint: %w", err)
 	}

@@ -81,6 +81,19 @@ func (s *Server) TokenKey() string {
 	return filepath.Join(filepath.Dir(s.cluster.Kubeconfig()), "pki", "service-accounts.key")
 }
 
+// Kubeconfig is the administrator's.
+func (s *Server) Kubeconfig() string { return s.cluster.Kubeconfig() }
+
+// CertManager builds cert-manager's controllers and returns the program and the folder of its CRDs.
+func (s *Server) CertManager(t *testing.T) (program, crds string) {
+	t.Helper()
+	program, crds, err := s.cluster.Cache().CertManager(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, crds
+}
+
 // Root is the module's root folder, seen from a package in test/.
 const Root = "../.."
 

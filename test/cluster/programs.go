@@ -35,10 +35,6 @@ type program struct {
 
 // programs is the table of what Build compiles.
 func programs() []program {
-	nested := func(name, pkg, module, takes string) program {
-		dir := "binaries/" + name
-		return program{name: name, dir: dir, pkg: pkg, module: module, sources: []string{dir}, takes: takes}
-	}
 	return []program{
 		{name: "host", dir: ".", pkg: "./cmd/host", sources: []string{"cmd/host", "internal/gate", "internal/host", "internal/preload"}, takes: "10 seconds"},
 		{name: "pause", dir: ".", pkg: "./cmd/pause", sources: []string{"cmd/pause"}, takes: "10 seconds"},
@@ -47,6 +43,37 @@ func programs() []program {
 		nested("localpath", "github.com/rancher/local-path-provisioner", "github.com/rancher/local-path-provisioner", "75 seconds"),
 		nested("versitygw", "github.com/versity/versitygw/cmd/versitygw", "github.com/versity/versitygw", "1 minute"),
 	}
+}
+
+// nested is a program of somebody else, pinned by a module of its own.
+func nested(name, pkg, module, takes string) program {
+	dir := "binaries/" + name
+	return program{name: name, dir: dir, pkg: pkg, module: module, sources: []string{dir}, takes: takes}
+}
+
+// CertManager builds cert-manager's controllers, which no cluster starts by
+// itself, and returns the program and the folder of its CRDs.
+func (c *Cache) CertManager(ctx context.Context) (program, crds string, err error) {
+	source, err := sourceDir()
+	if err != nil {
+		return "", "", err
+	}
+	unlock, err := lock(ctx, filepath.Join(c.dir, "build.lock"))
+	if err != nil {
+		return "", "", err
+	}
+	defer unlock()
+	p := nested("certmanager", ".", "github.com/cert-manager/cert-manager", "2 minutes")
+	if program, err = c.buildProgram(ctx, source, p); err != nil {
+		return "", "", err
+	}
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", p.module)
+	list.Dir = filepath.Join(source, p.dir)
+	out, err := list.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("find the CRDs of cert-manager: %w", err)
+	}
+	return program, filepath.Join(strings.TrimSpace(string(out)), "deploy", "crds"), nil
 }
 
 // buildProgram returns the path of the program; it compiles it unless one of
