@@ -139,7 +139,7 @@ func certificatesBreak(s *site) {
 				if err := suite.client.Get(ctx, client.ObjectKey{Namespace: operatorNS, Name: certs.SecretName}, secret); err != nil {
 					return err
 				}
-				if need := certs.Needs(time.Now(), secret.Data, certs.Names(operatorNS, "stash-webhook", "stash-broker")); need != certs.NeedNothing {
+				if need := certs.Needs(time.Now(), secret.Data, certs.Terms{Names: certs.Names(operatorNS, "stash-webhook", "stash-broker")}); need != certs.NeedNothing {
 					return notYet("it needs: %s", need)
 				}
 				return nil
