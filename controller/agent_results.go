@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"reflect"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,44 +18,8 @@ import (
 	"github.com/seed-731df569/stash/session"
 )
 
-// progressEvery is how often progress is written for one task.
-const progressEvery = 3 * time.Second
-
-// maxProgress is how many tasks are remembered before those that are silent are forgotten.
-const maxProgress = 1000
-
 // conflicts is how often a status is read and written anew when others write it at the same time.
 const conflicts = 20
-
-// progressTimes remembers when progress of a task was last written.
-type progressTimes struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-// due tells whether progress of a task may be written now, and counts it as written.
-func (p *progressTimes) due(task string, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.last == nil {
-		p.last = map[string]time.Time{}
-	}
-	if now.Sub(p.last[task]) < progressEvery {
-		return false
-	}
-	if len(p.last) >= maxProgress {
-		// Tasks whose results went to another replica, or never came.
-		maps.DeleteFunc(p.last, func(_ string, at time.Time) bool { return now.Sub(at) >= progressEvery })
-	}
-	p.last[task] = now
-	return true
-}
-
-func (p *progressTimes) forget(task string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.last, task)
-}
 
 // updateStatus reads an object from the API server, changes its status and writes it, again and
 // again while others are faster. change reports whether there is anything to write. kind is not
@@ -91,37 +53,47 @@ func updateStatus[T client.Object](ctx context.Context, w *World, key client.Obj
 
 // change changes the assignment of a task, in whichever kind of session it is.
 func (g *Agents) change(ctx context.Context, id broker.Identity, task string, fn func(*v1beta1.Assignment) bool) error {
+	_, err := g.changed(ctx, id, task, fn)
+	return err
+}
+
+// changed is change, and tells how many assignments the session has: so many agents write to it.
+func (g *Agents) changed(ctx context.Context, id broker.Identity, task string, fn func(*v1beta1.Assignment) bool) (writers int, err error) {
 	switch id.Role {
 	case protocol.RoleSidecar:
 		key, err := g.sessionOf(ctx, id, task)
 		if err != nil || key == nil {
-			return err
+			return 0, err
 		}
-		return ignoreGone(updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
+		err = ignoreGone(updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
 			a := findAssignment(bs, task)
 			if a == nil || a.PodUID != id.PodUID || !fn(a) {
 				return false, nil
 			}
+			writers = len(bs.Status.Targets[0].Assignments)
 			bs.Status.Progress = progressText(bs.Status.Targets[0].Assignments)
 			return true, nil
 		}))
+		return writers, err
 	case protocol.RoleInit:
 		rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
 		if err != nil || rs == nil {
-			return err
+			return 0, err
 		}
-		return ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
+		err = ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(rs), &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {
 			for i := range rs.Status.Assignments {
 				if a := &rs.Status.Assignments[i]; a.ID == task && a.PodUID == id.PodUID && fn(a) {
+					writers = len(rs.Status.Assignments)
 					rs.Status.Progress = progressText(rs.Status.Assignments)
 					return true, nil
 				}
 			}
 			return false, nil
 		}))
+		return writers, err
 	case protocol.RoleWorker:
 	}
-	return nil
+	return 0, nil
 }
 
 // Accepted implements broker.Results.
@@ -187,7 +159,7 @@ func (g *Agents) Progress(ctx context.Context, id broker.Identity, p protocol.Pr
 		return nil
 	}
 	now := metav1.NewTime(g.Now())
-	return g.change(ctx, id, p.ID, func(a *v1beta1.Assignment) bool {
+	writers, err := g.changed(ctx, id, p.ID, func(a *v1beta1.Assignment) bool {
 		at := now
 		if old := a.Progress; old != nil && old.BytesDone == p.BytesDone && old.FilesDone == p.FilesDone {
 			at = old.Time // standing still shows in the time
@@ -202,12 +174,16 @@ func (g *Agents) Progress(ctx context.Context, id broker.Identity, p protocol.Pr
 		}
 		return true
 	})
+	if err == nil {
+		g.progress.share(p.ID, writers)
+	}
+	return err
 }
 
 // sessionOf finds the BackupSession of a task; nil where it was deleted: there is nobody to tell.
 func (g *Agents) sessionOf(ctx context.Context, id broker.Identity, task string) (*client.ObjectKey, error) {
 	list := &v1beta1.BackupSessionList{}
-	if err := g.List(ctx, list, client.MatchingFields{indexUID: uidOf(task)}); err != nil {
+	if err := g.List(ctx, list, client.MatchingFields{indexUID: uidOf(task)}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list BackupSessions: %w", err)
 	}
 	for i := range list.Items {

@@ -43,7 +43,8 @@ func (g *Agents) Orders(ctx context.Context, id broker.Identity, has func(string
 
 func (g *Agents) backupOrders(ctx context.Context, id broker.Identity, has func(string) bool) (broker.Orders, error) {
 	list := &v1beta1.BackupSessionList{}
-	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}); err != nil {
+	// Read only: a copy for each agent that is told something would be one of all agents' work.
+	if err := g.List(ctx, list, client.MatchingFields{indexPod: id.PodUID}, client.UnsafeDisableDeepCopy); err != nil {
 		return broker.Orders{}, fmt.Errorf("list BackupSessions: %w", err)
 	}
 	var out broker.Orders
@@ -207,6 +208,10 @@ func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1bet
 	case g.Limits.Exhausted(a):
 		return broker.Orders{Wait: "the container ended too often in the middle of the restore"}, g.exhausted(ctx, id, a.ID)
 	}
+	rs, err := g.stillAssigned(ctx, client.ObjectKeyFromObject(rs), a)
+	if err != nil || rs == nil {
+		return broker.Orders{}, err
+	}
 	mine := slices.DeleteFunc(slices.Clone(rs.Status.Pinned), func(p v1beta1.PinnedSnapshot) bool { return p.Hostname != a.Hostname })
 	pins, err := g.unrestored(ctx, rs, id, mine)
 	if err != nil {
@@ -230,19 +235,31 @@ func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1bet
 	return broker.Orders{Tasks: []protocol.Task{*task}}, nil
 }
 
-// restoreByHash finds the restore whose label a pod carries: one whose target is in the namespace of
-// the pod, wherever the RestoreSession itself is.
+// restoreByHash finds, in the cache and to be read only, the restore whose label a pod carries: one
+// whose target is in the namespace of the pod, wherever the RestoreSession itself is.
 func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1beta1.RestoreSession, error) {
 	list := &v1beta1.RestoreSessionList{}
-	if err := g.List(ctx, list, client.MatchingFields{indexHash: hash}); err != nil {
+	if err := g.List(ctx, list, client.MatchingFields{indexHash: hash}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
 	if len(list.Items) == 0 || targetNamespace(&list.Items[0]) != namespace {
 		return nil, nil //nolint:nilnil // absence is an answer
 	}
+	return &list.Items[0], nil
+}
+
+// stillAssigned reads a restore from the API server, before its task is handed out; nil where the
+// assignment is not that of its pod any more: the cache was behind.
+func (g *Agents) stillAssigned(ctx context.Context, key client.ObjectKey, a v1beta1.Assignment) (*v1beta1.RestoreSession, error) {
 	rs := &v1beta1.RestoreSession{}
-	if err := g.Live.Get(ctx, client.ObjectKeyFromObject(&list.Items[0]), rs); err != nil {
+	if err := g.Live.Get(ctx, key, rs); err != nil {
 		return nil, client.IgnoreNotFound(err)
+	}
+	assigned := slices.ContainsFunc(rs.Status.Assignments, func(b v1beta1.Assignment) bool {
+		return b.ID == a.ID && b.PodUID == a.PodUID && b.Lost == nil && !b.Cancelled
+	})
+	if !assigned || session.RestoreFinished(rs.Status.Phase) {
+		return nil, nil //nolint:nilnil // as said
 	}
 	return rs, nil
 }

@@ -61,11 +61,14 @@ func restoredVolumes(rs *v1beta1.RestoreSession) map[string]bool {
 
 // claimsRestored tells whether a pod has volumes, and all of them were restored by the session.
 func (g *Agents) claimsRestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity) (bool, error) {
+	done := restoredVolumes(rs)
+	if len(done) == 0 {
+		return false, nil
+	}
 	ids, err := g.volumeIDs(ctx, id.Namespace, id.Places)
 	if err != nil || len(ids) == 0 {
 		return false, err
 	}
-	done := restoredVolumes(rs)
 	return !slices.ContainsFunc(ids, func(id string) bool { return !done[id] }), nil
 }
 

@@ -55,9 +55,9 @@ func (a *assembly) notifyAgents(ctx context.Context) error {
 			return fmt.Errorf("watch %T: %w", obj, err)
 		}
 		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    a.notify,
-			UpdateFunc: func(_, o any) { a.notify(o) },
-			DeleteFunc: a.notify,
+			AddFunc:    func(o any) { a.notify(nil, o) },
+			UpdateFunc: a.notify,
+			DeleteFunc: func(o any) { a.notify(nil, o) },
 		})
 		if err != nil {
 			return fmt.Errorf("watch %T: %w", obj, err)
@@ -66,11 +66,11 @@ func (a *assembly) notifyAgents(ctx context.Context) error {
 	return nil
 }
 
-func (a *assembly) notify(o any) {
-	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = gone.Obj
+func (a *assembly) notify(before, after any) {
+	if gone, ok := after.(toolscache.DeletedFinalStateUnknown); ok {
+		after = gone.Obj
 	}
-	for _, uid := range a.world.ConcernedPods(o) {
+	for _, uid := range a.world.ConcernedPods(before, after) {
 		a.broker.Notify(uid)
 	}
 }
