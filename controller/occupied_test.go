@@ -108,4 +108,3 @@ func TestATaskWaitsForExclusiveWork(t *testing.T) {
 		})
 	}
 }
-

@@ -45,7 +45,7 @@ type Repository struct {
 	Problem string
 	// SecretVersion is the version of the storage Secret now.
 	SecretVersion string
-	Users   []User
+	Users         []User
 	// Searches are BackupSessions with lost results and RestoreSessions to pin, oldest first.
 	Searches []Search
 	// Demanded tells that somebody waits for the repository to be probed since that time.

@@ -138,7 +138,7 @@ func workloadHooks() []Hook {
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3, Excluded: true, OwnWrites: true, Reinvoked: true,
 			Namespaces:      []metav1.LabelSelectorRequirement{exists(api.LabelRestoring)},
 			MatchConditions: []admissionregistrationv1.MatchCondition{ofPeople}, Unsafe: early,
-			Purpose:         "While a namespace has a restore: stamps its target, whoever writes it, so that no pod starts before its data is back.",
+			Purpose: "While a namespace has a restore: stamps its target, whoever writes it, so that no pod starts before its data is back.",
 		},
 	}
 }

@@ -174,7 +174,9 @@ func (i *installation) examine(t *testing.T) doctor.Report {
 			}
 			return doctor.Options{WebhookService: "stash-webhook", BrokerService: "stash-broker"}, nil
 		},
-		Restic: func(context.Context) (string, error) { return "restic 0.18.0 compiled with go1.24.4 on linux/amd64", nil },
+		Restic: func(context.Context) (string, error) {
+			return "restic 0.18.0 compiled with go1.24.4 on linux/amd64", nil
+		},
 	}
 	if err := d.Connect(config); err != nil {
 		t.Fatal(err)
@@ -223,7 +225,9 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 			}), `Failure reached: .*certificate signed by unknown authority`, i.configurations,
 		},
 		"the CA of a hook is another one": {
-			edit(func(m *admissionregistrationv1.MutatingWebhookConfiguration) { m.Webhooks[0].ClientConfig.CABundle = nil }),
+			edit(func(m *admissionregistrationv1.MutatingWebhookConfiguration) {
+				m.Webhooks[0].ClientConfig.CABundle = nil
+			}),
 			`Failure webhooks: caBundle is not the operator's CA in backup.pods`, i.configurations,
 		},
 		"a hook fails open": {
@@ -253,7 +257,9 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 			`Failure kinds: definition backupsessions.* another schema`, again,
 		},
 		"the operator has lost a right": {
-			func() { withoutRule(t, s, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "stash", Name: "stash-operator"}}, certs.SecretName) },
+			func() {
+				withoutRule(t, s, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "stash", Name: "stash-operator"}}, certs.SecretName)
+			},
 			`Failure rights: the operator may not update secrets "stash-certs" in namespace stash`, again,
 		},
 		"the operator has too many rights": {
@@ -261,7 +267,9 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 			`Warning rights: the operator may also list secrets`, i.kubectl("delete", "clusterrolebinding", "generous"),
 		},
 		"the role is older than the doctor": {
-			func() { withoutRule(t, s, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "stash-operator"}}, "tokens.stash.appscode.com") },
+			func() {
+				withoutRule(t, s, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "stash-operator"}}, "tokens.stash.appscode.com")
+			},
 			`Warning policies: not checked: .*forbidden`, again,
 		},
 		"a replica is not ready":  {func() { i.ready(1, corev1.ConditionFalse) }, `Warning replicas: 1 of 2 replicas are ready`, func() { i.ready(1, corev1.ConditionTrue) }},

@@ -15,18 +15,18 @@ import (
 	"time"
 
 	"github.com/cert-manager/cert-manager/pkg/controller"
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"      // approves requests of known issuers.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"            // signs with a CA in a Secret.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"    // signs a certificate with its own key.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/issuing"              // writes the Secret.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/keymanager"           // makes keys.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/readiness"            // says whether a certificate is good.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/requestmanager"       // makes requests.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/revisionmanager"      // forgets old requests.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"              // says when a certificate is due.
-	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"                           // says whether an issuer is good.
-	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"                                    // is the issuer of CAs in Secrets.
-	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"                            // is the issuer of roots.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"   // approves requests of known issuers.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"         // signs with a CA in a Secret.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned" // signs a certificate with its own key.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/issuing"           // writes the Secret.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/keymanager"        // makes keys.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/readiness"         // says whether a certificate is good.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/requestmanager"    // makes requests.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/revisionmanager"   // forgets old requests.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"           // says when a certificate is due.
+	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"                        // says whether an issuer is good.
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"                                 // is the issuer of CAs in Secrets.
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"                         // is the issuer of roots.
 )
 
 func main() {
