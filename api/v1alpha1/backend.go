@@ -18,19 +18,19 @@ type Backend struct {
 	// S3 is Amazon S3 or anything that speaks its protocol.
 	// +optional
 	S3 *S3Spec `json:"s3,omitempty"`
-	// GCS is Google Cloud Storage.
+	// GCS is Google Cloud Storage. Not supported yet: it is refused.
 	// +optional
 	GCS *GCSSpec `json:"gcs,omitempty"`
-	// Azure is Azure Blob Storage.
+	// Azure is Azure Blob Storage. Not supported yet: it is refused.
 	// +optional
 	Azure *AzureSpec `json:"azure,omitempty"`
-	// Swift is OpenStack Swift.
+	// Swift is OpenStack Swift. Not supported yet: it is refused.
 	// +optional
 	Swift *SwiftSpec `json:"swift,omitempty"`
-	// B2 is Backblaze B2.
+	// B2 is Backblaze B2. Not supported yet: it is refused.
 	// +optional
 	B2 *B2Spec `json:"b2,omitempty"`
-	// Rest is restic's REST server.
+	// Rest is restic's REST server. Not supported yet: it is refused.
 	// +optional
 	Rest *RestServerSpec `json:"rest,omitempty"`
 }

@@ -96,7 +96,7 @@ type BackupBlueprintSpec struct {
 	TimeZone string `json:"timeZone,omitempty"`
 	// RetentionPolicy of the BackupConfiguration.
 	RetentionPolicy RetentionPolicy `json:"retentionPolicy"`
-	// Task of the BackupConfiguration.
+	// Task of the BackupConfiguration. Not supported yet: a Task is refused.
 	// +optional
 	Task TaskRef `json:"task,omitzero"`
 	// RuntimeSettings of the BackupConfiguration.
@@ -105,10 +105,10 @@ type BackupBlueprintSpec struct {
 	// TempDir of the BackupConfiguration.
 	// +optional
 	TempDir EmptyDirSettings `json:"tempDir,omitzero"`
-	// InterimVolumeTemplate of the BackupConfiguration.
+	// InterimVolumeTemplate of the BackupConfiguration. Not supported yet: it is refused.
 	// +optional
 	InterimVolumeTemplate *PersistentVolumeClaimTemplate `json:"interimVolumeTemplate,omitempty"`
-	// Hooks of the BackupConfiguration.
+	// Hooks of the BackupConfiguration. Not supported yet: they are refused.
 	// +optional
 	Hooks *BackupHooks `json:"hooks,omitempty"`
 	// BackupHistoryLimit of the BackupConfiguration.

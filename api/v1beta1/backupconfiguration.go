@@ -71,7 +71,7 @@ type BackupConfigurationSpec struct {
 	// Default: UTC.
 	// +optional
 	TimeZone string `json:"timeZone,omitempty"`
-	// Driver is Restic (default) or VolumeSnapshotter.
+	// Driver is Restic (default) or VolumeSnapshotter. Not supported yet: VolumeSnapshotter is refused.
 	// +kubebuilder:validation:Enum=Restic;VolumeSnapshotter
 	// +kubebuilder:default=Restic
 	// +optional
@@ -104,7 +104,8 @@ type BackupConfigurationSpec struct {
 
 // BackupTemplatePart is what a BackupConfiguration shares with the members of a batch.
 type BackupTemplatePart struct {
-	// Task names the Task of a backup by Job; empty for the volumes of a workload.
+	// Task names the Task of a backup by Job; empty for the volumes of a workload. Not supported yet:
+	// a Task is refused.
 	// +optional
 	Task TaskRef `json:"task,omitzero"`
 	// Target is what is backed up.
@@ -116,10 +117,10 @@ type BackupTemplatePart struct {
 	// TempDir shapes the volume that holds restic's cache.
 	// +optional
 	TempDir EmptyDirSettings `json:"tempDir,omitzero"`
-	// InterimVolumeTemplate is a claim for data on its way.
+	// InterimVolumeTemplate is a claim for data on its way. Not supported yet: it is refused.
 	// +optional
 	InterimVolumeTemplate *PersistentVolumeClaimTemplate `json:"interimVolumeTemplate,omitempty"`
-	// Hooks run before and after the backup.
+	// Hooks run before and after the backup. Not supported yet: they are refused.
 	// +optional
 	Hooks *BackupHooks `json:"hooks,omitempty"`
 }
@@ -141,11 +142,12 @@ type BackupConfigurationStatus struct {
 	// ObservedGeneration is the metadata.generation that the status was set for.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Phase sums the conditions up.
+	// Phase sums the conditions up: NotReady while what it names is missing, its backend cannot be
+	// reached or no pod has the sidecar.
 	// +optional
 	Phase BackupConfigurationPhase `json:"phase,omitempty"`
 	// Conditions: RepositoryFound, BackendSecretFound, ValidationPassed, BackupTargetFound,
-	// StashSidecarInjected, CronJobCreated.
+	// StashSidecarInjected, CronJobCreated; BackendReachable, as its Repository says.
 	// +optional
 	Conditions []api.Condition `json:"conditions,omitempty"`
 	// LastSlot is the last time of the schedule that was dealt with, by a session or by a skip.

@@ -43,7 +43,7 @@ type RestoreSessionList struct {
 
 // RestoreSessionSpec says what is restored into what.
 type RestoreSessionSpec struct {
-	// Driver is Restic (default) or VolumeSnapshotter.
+	// Driver is Restic (default) or VolumeSnapshotter. Not supported yet: VolumeSnapshotter is refused.
 	// +kubebuilder:validation:Enum=Restic;VolumeSnapshotter
 	// +kubebuilder:default=Restic
 	// +optional
@@ -51,7 +51,8 @@ type RestoreSessionSpec struct {
 	// Repository that the snapshots come from.
 	// +optional
 	Repository KindRepositoryRef `json:"repository,omitzero"`
-	// Task names the Task of a restore by Job; empty for the volumes of a workload.
+	// Task names the Task of a restore by Job; empty for the volumes of a workload. Not supported yet:
+	// a Task is refused.
 	// +optional
 	Task TaskRef `json:"task,omitzero"`
 	// Target is what is restored.
@@ -63,10 +64,10 @@ type RestoreSessionSpec struct {
 	// TempDir shapes the volume that holds restic's cache.
 	// +optional
 	TempDir EmptyDirSettings `json:"tempDir,omitzero"`
-	// InterimVolumeTemplate is a claim for data on its way.
+	// InterimVolumeTemplate is a claim for data on its way. Not supported yet: it is refused.
 	// +optional
 	InterimVolumeTemplate *PersistentVolumeClaimTemplate `json:"interimVolumeTemplate,omitempty"`
-	// Hooks run before and after the restore.
+	// Hooks run before and after the restore. Not supported yet: they are refused.
 	// +optional
 	Hooks *RestoreHooks `json:"hooks,omitempty"`
 	// TimeOut ends a restore that takes longer, for example 2h. Default: none.
@@ -93,10 +94,12 @@ type RestoreTarget struct {
 	// the backup.
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
-	// Replicas is the number of claims to create from each of volumeClaimTemplates.
+	// Replicas is the number of claims to create from each of volumeClaimTemplates. Not supported yet:
+	// it is refused.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// VolumeClaimTemplates are claims that are created before the restore.
+	// VolumeClaimTemplates are claims that are created before the restore. Not supported yet: they are
+	// refused.
 	// +optional
 	VolumeClaimTemplates []PersistentVolumeClaimTemplate `json:"volumeClaimTemplates,omitempty"`
 	// Rules say which host gets what. The first whose targetHosts names the host holds, else the
@@ -105,14 +108,15 @@ type RestoreTarget struct {
 	// +kubebuilder:validation:XValidation:rule="self.filter(r, r.?targetHosts.orValue([]).size() == 0 && r.?hosts.orValue([]).size() == 0).size() <= 1",message="only one rule may leave targetHosts empty, and it holds for all hosts that no other names: name the hosts of the others",reason=FieldValueInvalid
 	// +optional
 	Rules []Rule `json:"rules,omitempty"`
-	// Args are further arguments of restic restore; only those of the documented list are accepted.
+	// Args are further arguments of restic restore; only those of the list in
+	// docs/operations/tuning.md are accepted.
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's form of one rule's paths.
 	// +optional
 	Directories []string `json:"directories,omitempty"`
-	// MountPath is the draft's way to mount a PersistentVolumeClaim.
+	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
 	// +optional
 	MountPath string `json:"mountPath,omitempty"`
 }

@@ -36,23 +36,26 @@ type BackupTarget struct {
 	// VolumeMounts mount the target's volumes into the pod that takes the backup.
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
-	// Replicas is the number of a StatefulSet's replicas to snapshot (VolumeSnapshotter only).
+	// Replicas is the number of a StatefulSet's replicas to snapshot (VolumeSnapshotter only). Not
+	// supported yet: it is refused.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// SnapshotClassName is the VolumeSnapshotClass (VolumeSnapshotter only).
+	// SnapshotClassName is the VolumeSnapshotClass (VolumeSnapshotter only). Not supported yet: it is
+	// refused.
 	// +optional
 	SnapshotClassName string `json:"snapshotClassName,omitempty"`
 	// Exclude are restic's patterns of files to leave out.
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
-	// Args are further arguments of restic backup; only those of the documented list are accepted.
+	// Args are further arguments of restic backup; only those of the list in
+	// docs/operations/tuning.md are accepted.
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's name of paths.
 	// +optional
 	Directories []string `json:"directories,omitempty"`
-	// MountPath is the draft's way to mount a PersistentVolumeClaim.
+	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
 	// +optional
 	MountPath string `json:"mountPath,omitempty"`
 }
