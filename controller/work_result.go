@@ -71,6 +71,9 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 	if r.Error != "" {
 		g.event(told, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
 	}
+	if r.Error == "" && !outdated && w.Operation == v1alpha1.OperationCheck {
+		g.tellIntegrity(told)
+	}
 	if w.Operation == v1alpha1.OperationForget {
 		g.noteRetention(ctx, *w, r)
 	}
