@@ -110,7 +110,7 @@ func declare() declared {
 
 		configCreated:     one(newConfig+"created", "Unix time of creation.", object),
 		configInfo:        one(newConfig+"info", "1, with what the configuration is for as labels.", append(object, "driver", "repository", "schedule", "target_api_version", "target_kind", "target_name")),
-		configConditions:  one(newConfig+"conditions", "1 if the condition has the status, else 0.", append(object, "condition", "status")),
+		configConditions:  one(newConfig+"conditions", "1, with the status that the condition has as label; the other statuses have no series.", append(object, "condition", "status")),
 		sessionCreated:    both("stash_backupsession_created", newBackup+"created", "Unix time of creation.", object),
 		sessionInfo:       both("stash_backupsession_info", newBackup+"info", "1, with the phase as label.", append(object, "phase")),
 		restoreCreated:    both("stash_restoresession_created", newRestore+"created", "Unix time of creation.", object),
