@@ -163,8 +163,15 @@ func (j *job) find(ctx context.Context, queries []protocol.Query, found *protoco
 	slices.Reverse(snapshots)
 	wanted := map[string]bool{}
 	for _, q := range queries {
-		for _, s := range matches(snapshots, q) {
+		selected := matches(snapshots, q)
+		for _, s := range selected {
 			wanted[s.ID] = true
+		}
+		if q.Look == nil {
+			continue
+		}
+		if err := j.look(ctx, selected, *q.Look, found); err != nil {
+			return err
 		}
 	}
 	for _, s := range snapshots {

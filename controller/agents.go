@@ -185,7 +185,7 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 		if done, err := g.claimsRestored(ctx, rs, id); err != nil || done {
 			return broker.Orders{Finish: done}, err
 		}
-		return broker.Orders{Refuse: fmt.Sprintf("RestoreSession %q failed: %s. Delete it to let the pod start without a restore, or create another one", rs.Name, rs.Status.Reason)}, nil
+		return broker.Orders{Refuse: fmt.Sprintf("RestoreSession %q failed: %s", rs.Name, withWayOut(rs, rs.Status.Reason))}, nil
 	case v1beta1.RestorePending, v1beta1.RestoreRunning, v1beta1.RestoreUnknown:
 	}
 	i := slices.IndexFunc(rs.Status.Assignments, func(a v1beta1.Assignment) bool { return a.PodUID == id.PodUID && a.Lost == nil })

@@ -19,8 +19,8 @@ import (
 	"github.com/seed-731df569/stash/target"
 )
 
-// found stores what a search found in the session that asked for it.
-func (g *Agents) found(ctx context.Context, subject string, snapshots []restic.Snapshot) error {
+// found stores what a search found in the session that asked for it: snapshots, and what they lack.
+func (g *Agents) found(ctx context.Context, subject string, snapshots []restic.Snapshot, lacks ...protocol.Lack) error {
 	kind, key, err := parseSubject(subject)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (g *Agents) found(ctx context.Context, subject string, snapshots []restic.S
 	if kind == v1beta1.KindBackupSession {
 		return g.adopt(ctx, key, snapshots)
 	}
-	return g.pinFound(ctx, key, snapshots)
+	return g.pinFound(ctx, key, foundOf(snapshots, lacks))
 }
 
 // adopt takes the snapshots that lost agents left behind as their results, where all paths of the
@@ -101,12 +101,23 @@ func adopted(a v1beta1.Assignment, paths []string, snapshots []restic.Snapshot, 
 	return s, len(paths) > 0
 }
 
-// pinFound fixes the snapshots of a restore in its status, or the reason why it cannot be done.
-func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, snapshots []restic.Snapshot) error {
+// foundOf joins what a worker found with what it found missing.
+func foundOf(snapshots []restic.Snapshot, lacks []protocol.Lack) []session.Found {
 	found := make([]session.Found, 0, len(snapshots))
 	for _, s := range snapshots {
-		found = append(found, session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty()})
+		f := session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty()}
+		for _, l := range lacks {
+			if l.ID == s.ID {
+				f.Lacks = append(f.Lacks, session.Lack{Path: l.Path, Rule: l.Rule, Why: l.Why})
+			}
+		}
+		found = append(found, f)
 	}
+	return found
+}
+
+// pinFound fixes the snapshots of a restore in its status, or the reason why it cannot be done.
+func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, found []session.Found) error {
 	var told *v1beta1.RestoreSession
 	var failed []v1beta1.HostRestoreStats
 	err := updateStatus(ctx, g.World, key, &v1beta1.RestoreSession{}, func(rs *v1beta1.RestoreSession) (bool, error) {

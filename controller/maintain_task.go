@@ -154,7 +154,40 @@ func (g *Agents) queries(ctx context.Context, subject string) ([]protocol.Query,
 			out = append(out, protocol.Query{IDs: ids})
 		}
 	}
-	return out, nil
+	hosts, err := g.restoreHosts(ctx, rs)
+	if errors.Is(err, errTargetGone) {
+		return out, nil // the restore is told when the search ends
+	}
+	return append(out, looks(spec.Target, rs.Status.Pinned, hosts)...), err
+}
+
+// looks ask whether the snapshots hold what the rules restore from them into hosts that have none yet:
+// what they lack must be known before pods are deleted for it. Of a host that appears while the worker
+// looks, the restore finds it out itself.
+func looks(to *v1beta1.RestoreTarget, pinned []v1beta1.PinnedSnapshot, hosts []string) []protocol.Query {
+	var out []protocol.Query
+	asked := map[string]bool{}
+	ask := func(q protocol.Query) {
+		if key := fmt.Sprintf("%d %t %s", q.Look.Rule, q.Latest, q.Host); !asked[key] {
+			asked[key] = true
+			out = append(out, q)
+		}
+	}
+	for _, h := range hosts {
+		rule, i := session.RuleFor(to.Rules, h)
+		if i < 0 || slices.ContainsFunc(pinned, func(p v1beta1.PinnedSnapshot) bool { return p.Hostname == h }) {
+			continue
+		}
+		look := &protocol.Look{Rule: i, Paths: rule.Paths, Include: rule.Include, Exclude: rule.Exclude, Args: to.Args}
+		ids := slices.DeleteFunc(slices.Clone(rule.Snapshots), func(s string) bool { return s == "latest" })
+		if len(ids) > 0 {
+			ask(protocol.Query{IDs: ids, Look: look})
+		}
+		if len(ids) == 0 || len(ids) < len(rule.Snapshots) {
+			ask(protocol.Query{Host: session.SourceOf(rule, h), Latest: true, Look: look})
+		}
+	}
+	return out
 }
 
 // goneOr tells that a subject does not exist, or why that is not known.

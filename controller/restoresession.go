@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -167,6 +168,9 @@ func start(rs *v1beta1.RestoreSession, o *session.Restore) {
 func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) {
 	st := &rs.Status
 	st.Phase, st.Reason, st.Progress = v1beta1.RestoreFailed, a.Message, ""
+	if st.Hash != "" {
+		st.Reason = withWayOut(rs, st.Reason)
+	}
 	if a.Reason == "ResourceValidationFailed" {
 		st.Phase = v1beta1.RestoreInvalid
 		api.SetCondition(&st.Conditions, condition(api.ValidationPassed, false, a.Reason, a.Message, rs.Generation), now)
@@ -177,6 +181,20 @@ func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) 
 	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, false, "PostRestoreTasksNotExecuted", a.Message, rs.Generation), now)
 	st.CompletionTime = &now
 	st.SessionDuration = session.Took(rs.CreationTimestamp, now)
+}
+
+// withWayOut adds to the reason of a restore that failed after it began what it holds back, and how that
+// ends.
+func withWayOut(rs *v1beta1.RestoreSession, reason string) string {
+	if rs.Spec.Target == nil {
+		return reason
+	}
+	text := fmt.Sprintf("pods of %s %q that were not restored do not start: delete this RestoreSession to let them start on the data that is there, or create another one that restores it",
+		rs.Spec.Target.Ref.Kind, rs.Spec.Target.Ref.Name)
+	if strings.HasSuffix(reason, text) {
+		return reason
+	}
+	return joined(reason, text)
 }
 
 func finishRestoreSession(rs *v1beta1.RestoreSession, now metav1.Time) {

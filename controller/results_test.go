@@ -314,7 +314,7 @@ func TestDeletingARestoreLetsItsPodsStart(t *testing.T) {
 	// A failed one is said to be so.
 	failed := restoring()
 	failed.Status.Phase, failed.Status.Assignments = v1beta1.RestoreFailed, nil
-	if o, err := NewAgents(newWorld(t, interceptor.Funcs{}, failed)).Orders(t.Context(), initContainer("p9"), has); err != nil || !strings.Contains(o.Refuse, "Delete it") {
+	if o, err := NewAgents(newWorld(t, interceptor.Funcs{}, failed)).Orders(t.Context(), initContainer("p9"), has); err != nil || !strings.Contains(o.Refuse, "delete this RestoreSession") {
 		t.Errorf("after a failure: %+v, %v", o, err)
 	}
 }

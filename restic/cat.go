@@ -110,32 +110,52 @@ type Xattr struct {
 
 // FindNode reads the output of CatTree and returns the entry of that name, and whether there is
 // one. It holds one entry at a time: a directory may have millions.
-func FindNode(r io.Reader, name string) (Node, bool, error) {
+func FindNode(r io.Reader, name string) (node Node, found bool, err error) {
+	err = eachEntry(r, func(n Node) bool {
+		if found = n.Name == name; found {
+			node = n
+		}
+		return !found
+	})
+	return node, found, err
+}
+
+// ReadNames reads the output of CatTree and returns the names of the first entries, at most limit.
+func ReadNames(r io.Reader, limit int) (names []string, err error) {
+	err = eachEntry(r, func(n Node) bool {
+		names = append(names, n.Name)
+		return len(names) < limit
+	})
+	return names, err
+}
+
+// eachEntry calls each with the entries of a tree, one at a time, while it answers true.
+func eachEntry(r io.Reader, each func(Node) bool) error {
 	d := json.NewDecoder(r)
 	for {
 		t, err := d.Token()
 		if err != nil {
-			return Node{}, false, fmt.Errorf("decode tree: %w", err)
+			return fmt.Errorf("decode tree: %w", err)
 		}
 		if key, ok := t.(string); ok && key == "nodes" {
 			break
 		}
 	}
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return Node{}, false, fmt.Errorf("decode tree: expected a list of nodes, found %v: %w", t, err)
+		return fmt.Errorf("decode tree: expected a list of nodes, found %v: %w", t, err)
 	}
 	for d.More() {
 		var n Node
 		if err := d.Decode(&n); err != nil {
-			return Node{}, false, fmt.Errorf("decode node: %w", err)
+			return fmt.Errorf("decode node: %w", err)
 		}
 		// A stored name is quoted as in Go's source, so that it may hold any byte.
 		if plain, err := strconv.Unquote(`"` + n.Name + `"`); err == nil {
 			n.Name = plain
 		}
-		if n.Name == name {
-			return n, true, nil
+		if !each(n) {
+			return nil
 		}
 	}
-	return Node{}, false, nil
+	return nil
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,7 +22,24 @@ type Found struct {
 	Time  time.Time
 	// Empty tells that it is known to hold no file.
 	Empty bool
+	// Lacks are what rules cannot restore from it, as far as the worker looked.
+	Lacks []Lack
 }
+
+// Lack is a path that a rule cannot restore from a snapshot.
+type Lack struct {
+	Path string
+	// Rule is the rule's index.
+	Rule int
+	// Why is a sentence.
+	Why string
+}
+
+// lackError tells that a snapshot does not hold what a rule restores from it.
+type lackError struct{ text string }
+
+// Error says what is missing.
+func (e lackError) Error() string { return e.text }
 
 // RuleFor returns the rule that holds for a host: the first that names it, else the one that names
 // none. The index is -1 where there is neither.
@@ -37,6 +55,11 @@ func RuleFor(rules []v1beta1.Rule, host string) (v1beta1.Rule, int) {
 		}
 	}
 	return v1beta1.Rule{}, -1
+}
+
+// SourceOf is the host whose snapshots a rule restores into a host.
+func SourceOf(rule v1beta1.Rule, host string) string {
+	return cmp.Or(rule.SourceHost, host)
 }
 
 // Wish is what a restore says about what is to be restored, and where it could be written.
@@ -56,11 +79,7 @@ func Pin(wish Wish, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, er
 		if i < 0 {
 			return nil, fmt.Errorf("no rule is for host %q: add it to targetHosts of one, or add a rule without targetHosts", host)
 		}
-		source := rule.SourceHost
-		if source == "" {
-			source = host
-		}
-		pins, err := pinHost(rule, i, source, found)
+		pins, err := pinHost(rule, i, SourceOf(rule, host), found)
 		if err != nil {
 			return nil, fmt.Errorf("rule %d for host %q: %w", i, host, err)
 		}
@@ -107,7 +126,11 @@ func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1be
 				"it was probably taken after the data was lost; name the one that you want in snapshots of the rule",
 				p, source, short(f.ID), f.Time.UTC().Format(time.RFC3339), short(older.ID), older.Time.UTC().Format(time.RFC3339))
 		}
-		out = append(out, pinned(f, p, source, index))
+		pin, err := pinned(f, p, source, index)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, pin)
 	}
 	return out, nil
 }
@@ -142,9 +165,11 @@ func pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.Pi
 		case 0:
 			return nil, fmt.Errorf("the repository holds no snapshot %q", id)
 		case 1:
-			for _, p := range match[0].Paths {
-				out = append(out, pinned(match[0], p, match[0].Host, index))
+			all, err := pinPaths(match[0], index)
+			if err != nil {
+				return nil, err
 			}
+			out = append(out, all...)
 		default:
 			return nil, fmt.Errorf("%d snapshots begin with %q: write more of the ID", len(match), id)
 		}
@@ -152,8 +177,25 @@ func pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.Pi
 	return out, nil
 }
 
-func pinned(f Found, path, source string, index int) v1beta1.PinnedSnapshot {
-	return v1beta1.PinnedSnapshot{ID: f.ID, Path: path, SourceHost: source, Time: metav1.NewTime(f.Time), Rule: int32(index)} //nolint:gosec // an index of a list in an object
+// pinPaths pins every path of a snapshot.
+func pinPaths(f Found, index int) ([]v1beta1.PinnedSnapshot, error) {
+	var out []v1beta1.PinnedSnapshot
+	for _, p := range f.Paths {
+		pin, err := pinned(f, p, f.Host, index)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, pin)
+	}
+	return out, nil
+}
+
+func pinned(f Found, path, source string, index int) (v1beta1.PinnedSnapshot, error) {
+	if i := slices.IndexFunc(f.Lacks, func(l Lack) bool { return l.Path == path && l.Rule == index }); i >= 0 {
+		return v1beta1.PinnedSnapshot{}, lackError{fmt.Sprintf("path %q cannot be restored from snapshot %s of %s: %s",
+			path, short(f.ID), f.Time.UTC().Format(time.RFC3339), f.Lacks[i].Why)}
+	}
+	return v1beta1.PinnedSnapshot{ID: f.ID, Path: path, SourceHost: source, Time: metav1.NewTime(f.Time), Rule: int32(index)}, nil //nolint:gosec // an index of a list in an object
 }
 
 func newestByPath(source string, found []Found) map[string]Found {

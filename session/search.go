@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func searched(s v1beta1.HostRestoreStats) bool { return s.Phase == v1beta1.HostR
 // definitive tells whether a search that ended for that reason would end so each time.
 func definitive(reason string) bool {
 	r := restic.Reason(reason)
-	return r.Definitive() || r == restic.ReasonNoSnapshot
+	return r.Definitive() || r == restic.ReasonNoSnapshot || r == restic.ReasonPathMissing
 }
 
 // Appear notes a host that appeared after the snapshots were chosen: its own are to be looked for.
@@ -68,7 +69,11 @@ func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found [
 	if !api.IsTrue(st.Conditions, api.SnapshotsPinned) {
 		pins, err := Pin(wish, hosts, found)
 		if err != nil {
-			setPinned(st, metav1.ConditionFalse, string(restic.ReasonNoSnapshot), cut(err.Error()), generation, now)
+			reason := restic.ReasonNoSnapshot
+			if _, lacks := errors.AsType[lackError](err); lacks {
+				reason = restic.ReasonPathMissing
+			}
+			setPinned(st, metav1.ConditionFalse, string(reason), cut(err.Error()), generation, now)
 			return nil
 		}
 		st.Pinned = pins
@@ -84,8 +89,7 @@ func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found [
 		pins, err := Pin(wish, []string{s.Hostname}, found)
 		if err != nil {
 			s.Phase = v1beta1.HostRestoreFailed
-			s.Error = cut("it appeared after the snapshots were chosen, and there is none for it: " + err.Error() +
-				"; create another RestoreSession whose rules name a sourceHost for it, or delete this one to let its pod start without a restore")
+			s.Error = cut(lateError(err))
 			failed = append(failed, *s)
 			continue
 		}
@@ -94,6 +98,16 @@ func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found [
 	st.Stats = slices.DeleteFunc(st.Stats, searched)
 	sayPinned(st, generation, now)
 	return failed
+}
+
+// lateError says why a host that appeared later is not restored, and what can be done.
+func lateError(err error) string {
+	why, instead := "there is none for it", "name a sourceHost for it"
+	if _, lacks := errors.AsType[lackError](err); lacks {
+		why, instead = "its own does not hold what is to be restored", "name what it holds"
+	}
+	return "it appeared after the snapshots were chosen, and " + why + ": " + err.Error() +
+		"; create another RestoreSession whose rules " + instead + ", or delete this one to let its pod start without a restore"
 }
 
 // SearchFailed says in the status why a search did not end. What waits for it is tried again unless the

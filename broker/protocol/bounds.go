@@ -28,6 +28,8 @@ const (
 	MaxNamed = 20
 	// MaxPaths is how many paths one host may have.
 	MaxPaths = 2000
+	// MaxLacks is how much that cannot be restored is named.
+	MaxLacks = 2000
 	// maxID is of an ID of restic's, which has 64 digits.
 	maxID = 64
 	// envelope is what a line has beside its Result.
@@ -53,6 +55,11 @@ func (r Result) Clipped() Result {
 		m.Snapshots = slices.Clone(m.Snapshots)
 		for i := range m.Snapshots {
 			clipSnapshot(&m.Snapshots[i])
+		}
+		m.Lacks = slices.Clone(m.Lacks[:min(len(m.Lacks), MaxLacks)])
+		for i := range m.Lacks {
+			l := &m.Lacks[i]
+			l.ID, l.Path, l.Why = Clip(l.ID, maxID), Clip(l.Path, MaxPath), Clip(l.Why, MaxText)
 		}
 		m.Locks = slices.Clone(m.Locks)
 		for i := range m.Locks {

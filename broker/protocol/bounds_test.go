@@ -41,6 +41,7 @@ func TestTextsOfAResultAreBounded(t *testing.T) {
 	}
 	m.Snapshots = []restic.Snapshot{{ID: long(900), Hostname: long(9000), Paths: []string{long(9000)}, Tags: []string{long(9000)}}}
 	m.Locks = []restic.Lock{{Hostname: long(9000)}}
+	m.Lacks = slices.Repeat([]protocol.Lack{{ID: long(900), Path: long(9000), Why: long(9000)}}, 3000)
 	r.Maintained = m
 	got := r.Clipped()
 	b := got.Backups[0]
@@ -51,6 +52,7 @@ func TestTextsOfAResultAreBounded(t *testing.T) {
 		"error": {got.Error, protocol.MaxText}, "reason": {string(got.Reason), 64}, "unreadable": {b.Unreadable[0], protocol.MaxName},
 		"fault": {got.Maintained.Faults[0], protocol.MaxText}, "repository": {got.Maintained.RepositoryID, 64},
 		"host": {got.Maintained.Snapshots[0].Hostname, protocol.MaxName}, "path": {got.Maintained.Snapshots[0].Paths[0], protocol.MaxPath},
+		"lacking ID": {got.Maintained.Lacks[0].ID, 64}, "lacking path": {got.Maintained.Lacks[0].Path, protocol.MaxPath}, "why": {got.Maintained.Lacks[0].Why, protocol.MaxText},
 		"tag": {got.Maintained.Snapshots[0].Tags[0], protocol.MaxName}, "lock": {got.Maintained.Locks[0].Hostname, protocol.MaxName},
 	} {
 		if len(text.s) > text.limit || !utf8.ValidString(text.s) {
@@ -59,6 +61,9 @@ func TestTextsOfAResultAreBounded(t *testing.T) {
 	}
 	if len(got.Backups) != protocol.MaxPaths || len(b.Unreadable) != protocol.MaxNamed || len(got.Maintained.Faults) != protocol.MaxNamed {
 		t.Errorf("%d paths, %d unreadable, %d faults", len(got.Backups), len(b.Unreadable), len(got.Maintained.Faults))
+	}
+	if len(got.Maintained.Lacks) != protocol.MaxLacks || len(m.Lacks[0].Why) != 9000 {
+		t.Errorf("%d lacks", len(got.Maintained.Lacks))
 	}
 	if len(r.Error) != 1<<20 || len(m.Faults[0]) != 9000 || len(r.Backups[0].Unreadable[0]) != 5000 || len(m.Locks[0].Hostname) != 9000 {
 		t.Error("the original was changed")

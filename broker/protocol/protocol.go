@@ -205,6 +205,30 @@ type Query struct {
 	// Latest returns only the newest match of each host and path, and, where that holds no file, also
 	// the newest one that does.
 	Latest bool `json:"latest,omitempty"`
+	// Look asks, of each match, what a rule could not restore from it.
+	Look *Look `json:"look,omitempty"`
+}
+
+// Look says what a rule of a restore takes from a snapshot.
+type Look struct {
+	// Rule is the rule's index, which the answer repeats.
+	Rule int `json:"rule"`
+	// Paths that are restored, of which a snapshot is asked for those at or below its own; empty: its own.
+	Paths   []string `json:"paths,omitempty"`
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	// Args are further arguments of the restore.
+	Args []string `json:"args,omitempty"`
+}
+
+// Lack is what a rule cannot restore from a snapshot.
+type Lack struct {
+	// ID is the snapshot's.
+	ID   string `json:"id"`
+	Path string `json:"path"`
+	Rule int    `json:"rule"`
+	// Why is a sentence for people.
+	Why string `json:"why"`
 }
 
 // Progress is how far restic is.
@@ -285,8 +309,10 @@ type Maintained struct {
 	// Snapshots are the newest 50 (List, Forget) or all matches (Find).
 	Snapshots     []restic.Snapshot `json:"snapshots,omitempty"`
 	SnapshotCount int               `json:"snapshotCount,omitempty"`
-	TotalSize     int64             `json:"totalSize,omitempty"`
-	Removed       int               `json:"removed,omitempty"`
+	// Lacks answers the Looks of Queries (Find); what is not in it can be restored, as far as is known.
+	Lacks     []Lack `json:"lacks,omitempty"`
+	TotalSize int64  `json:"totalSize,omitempty"`
+	Removed   int    `json:"removed,omitempty"`
 	// WouldRemove is, in a dry run, what would be removed; nothing was.
 	WouldRemove *int `json:"wouldRemove,omitempty"`
 	// Protected are IDs that the policy would have removed and that were kept.

@@ -21,7 +21,8 @@ func restores() []scenario {
 		{"hosts get what their rules say", hostsGetTheirRules},
 		{"a snapshot by its ID, parts of it by pattern, and what else is there stays or goes", partsOfASnapshot},
 		{"a restore that would bring nothing back fails and destroys nothing", nothingToRestore},
-		{"a restore that matches nothing fails, and the pod waits until it is deleted", matchesNothing},
+		{"a restore of what no snapshot holds fails, and the application goes on", matchesNothing},
+		{"a restore that fails in the middle holds its pod until it is deleted", failsInTheMiddle},
 		{"a second start of the pod does not restore again, and later pods start without us", restoredOnce},
 		{"a restore never runs under a living pod", neverUnderALivingPod},
 		{"a second restore of a target waits and opens no door", secondRestoreWaits},
@@ -149,27 +150,49 @@ func nothingToRestore(s *site) {
 	s.unlocked()
 }
 
-// matchesNothing: only the repository can tell, so the pods were asked for already. They wait, since
-// what the restore was to bring is missing, until somebody decides.
+// matchesNothing: only the repository can tell, and it is asked before anything changes.
 func matchesNothing(s *site) {
 	s.byHand()
 	dir := s.claimDir("web")
 	s.write(dir, "precious", "data")
 	s.backup("conf")
+	before := s.running(1)[0].UID
 	for name, c := range map[string]struct {
 		rule  v1beta1.Rule
 		words []string
 	}{
-		"missing-folder": {v1beta1.Rule{Paths: []string{"/data/missing"}}, []string{"/data/missing"}},
+		"missing-folder": {v1beta1.Rule{Paths: []string{"/data/missing"}}, []string{`does not hold "/data/missing"`, "precious"}},
 		"no-such-files":  {v1beta1.Rule{Paths: []string{"/data"}, Include: []string{"/data/none*"}}, []string{"nothing"}},
 	} {
 		s.restore(name, "repo", workload("Deployment", "web"), c.rule)
 		s.notRestored(name, c.words...)
 		s.holds(dir, "precious", "data")
-		s.kubectl("delete", "restoresession", name)
 		s.notClosed()
-		s.running(1)
+		if after := s.running(1)[0].UID; after != before {
+			s.Errorf("%s replaced the pod for nothing", name)
+		}
 	}
+	s.backup("conf")
+	s.unlocked()
+}
+
+// failsInTheMiddle: that the user may not give files to root is known only in the pod. It waits, since what
+// the restore was to bring is missing, until somebody decides.
+func failsInTheMiddle(s *site) {
+	s.byHand()
+	dir := s.claimDir("web")
+	s.write(dir, "precious", "data")
+	s.backup("conf")
+	rs := s.restoreOf("back", "repo", workload("Deployment", "web"), data())
+	rs.Spec.RuntimeSettings.Container = &v1beta1.ContainerRuntimeSettings{
+		SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(1000)), RunAsGroup: new(int64(1000))},
+	}
+	s.create(rs)
+	s.notRestored("back", "user 1000 cannot set", `pods of Deployment "web" that were not restored do not start: delete this RestoreSession`)
+	s.holds(dir, "precious", "data")
+	s.kubectl("delete", "restoresession", "back")
+	s.notClosed()
+	s.running(1)
 	s.backup("conf")
 	s.unlocked()
 }

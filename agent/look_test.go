@@ -1,0 +1,56 @@
+package agent_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-731df569/stash/broker/protocol"
+)
+
+// What a rule asks for is looked up where it can still be mended: before a pod is deleted for it.
+func TestASearchTellsWhatCannotBeRestored(t *testing.T) {
+	ask, r := worker(t)
+	data := tree(t, map[string]string{"conf/app.yaml": "a", "conf/b.json": "b", "top": "t"})
+	id := r.snapshot("host-0", data)
+	other := r.snapshot("host-1", tree(t, map[string]string{"x": "1"}))
+	in := func(names ...string) string { return filepath.Join(append([]string{data}, names...)...) }
+	for name, c := range map[string]struct {
+		look protocol.Look
+		want string // empty: nothing is missing
+	}{
+		"its own path":                              {protocol.Look{Paths: []string{data}}, ""},
+		"its own path, as nothing else is named":    {protocol.Look{}, ""},
+		"a folder in it":                            {protocol.Look{Paths: []string{in("conf")}}, ""},
+		"a folder with a slash behind":              {protocol.Look{Paths: []string{in("conf") + "/"}}, ""},
+		"a file in it":                              {protocol.Look{Paths: []string{in("top")}}, ""},
+		"a misspelt folder":                         {protocol.Look{Paths: []string{in("config")}}, `the snapshot does not hold "` + in("config") + `"; in "` + data + `" it holds conf, top`},
+		"a folder below a misspelt one":             {protocol.Look{Paths: []string{in("config", "sub")}}, `does not hold "` + in("config", "sub") + `"; in "` + data + `" it holds conf, top`},
+		"a folder below a file":                     {protocol.Look{Paths: []string{in("top", "sub")}}, `does not hold "` + in("top", "sub") + `"`},
+		"one that another snapshot may hold":        {protocol.Look{Paths: []string{"/elsewhere"}}, ""},
+		"patterns that match":                       {protocol.Look{Include: []string{"*.yaml"}}, ""},
+		"a pattern that matches nothing":            {protocol.Look{Include: []string{"*.yml"}}, "the include patterns match nothing in the snapshot"},
+		"a pattern of a place that is not restored": {protocol.Look{Paths: []string{in("conf")}, Include: []string{in("top")}}, "no include pattern can match anything below"},
+		"patterns that leave nothing":               {protocol.Look{Exclude: []string{data}}, "the exclude patterns leave nothing of"},
+		"patterns that leave something":             {protocol.Look{Exclude: []string{"*.yaml"}}, ""},
+		"a pattern among the arguments":             {protocol.Look{Args: []string{"--include=*.yml"}}, "match nothing"},
+		"a pattern beside a file":                   {protocol.Look{Paths: []string{in("top")}, Include: []string{"top"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.look.Rule = 3
+			result := ask(r, protocol.Maintain{Operation: protocol.OpFind, Queries: []protocol.Query{{Host: "host-0", Latest: true, Look: &c.look}}})
+			mustSucceed(t, result)
+			m := result.Maintained
+			switch {
+			case len(m.Snapshots) != 1 || m.Snapshots[0].ID != id:
+				t.Errorf("found %s, not %s alone (%s is another host's)", asJSON(m.Snapshots), id, other)
+			case c.want == "" && len(m.Lacks) > 0, c.want != "" && len(m.Lacks) != 1:
+				t.Errorf("lacks %s, want %q", asJSON(m.Lacks), c.want)
+			case c.want != "":
+				if l := m.Lacks[0]; l.ID != id || l.Rule != 3 || !strings.Contains(l.Why, c.want) || len(c.look.Paths) > 0 && l.Path != c.look.Paths[0] {
+					t.Errorf("lacks %s, want %q", asJSON(m.Lacks), c.want)
+				}
+			}
+		})
+	}
+}
