@@ -87,7 +87,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 			return err
 		}
 	}
-	return nil
+	return r.observeForeign(ctx, o, spec, pods)
 }
 
 // hostNames are those of the workload; a DaemonSet's are the nodes that it has pods on.
@@ -173,32 +173,6 @@ func heldBack(kind target.Kind, obj client.Object) string {
 		return fmt.Sprintf("waiting for %s %q to have no partition: pods below %d would not get the restore init-container", kind, obj.GetName(), roll.Partition)
 	}
 	return ""
-}
-
-// sharedWith names a living pod, other than those of this restore, that mounts one of the volumes, any
-// part of it. It asks the API server: a cache that is behind would let two write.
-func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, places []target.Place, hash string) (string, error) {
-	pods := &corev1.PodList{}
-	if err := r.Live.List(ctx, pods, client.InNamespace(pod.Namespace)); err != nil {
-		return "", fmt.Errorf("list pods: %w", err)
-	}
-	ours := map[target.Lasting]bool{}
-	for _, p := range places {
-		ours[p.Volume] = p.Volume != target.Lasting{}
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		restores := p.Labels[api.LabelRestore] == hash && viewPod(p, api.ContainerRestore).Injected
-		if p.UID == pod.UID || restores || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		for j := range p.Spec.Volumes {
-			if ours[target.LastingVolume(p, &p.Spec.Volumes[j])] {
-				return p.Name, nil
-			}
-		}
-	}
-	return "", nil
 }
 
 // observeLater finds a later restore that could begin if this one, whose Repository does not exist, did

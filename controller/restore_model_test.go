@@ -117,6 +117,16 @@ func (m *restoreModel) observe() *session.Restore {
 		Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
 	}
 	for _, p := range m.pods {
+		if p.Dead {
+			continue
+		}
+		for _, c := range p.Claims {
+			if m.rs.Status.Hash == "" && slices.Contains(m.strangers, c) {
+				o.Foreign = "a stranger"
+			}
+		}
+	}
+	for _, p := range m.pods {
 		switch {
 		case p.Dead:
 			o.Pods[p.UID] = p.Pod
@@ -150,6 +160,10 @@ func (m *restoreModel) reconcile(t *rapid.T) session.Action {
 	recordRestore(m.rs, o, a, metav1.NewTime(m.now))
 	m.tasks = append(m.tasks, a.Assignments...)
 	switch a.Kind {
+	case session.KindClose:
+		if o.Foreign != "" {
+			t.Fatalf("the target goes down while %s mounts its volumes", o.Foreign)
+		}
 	case session.KindStamp:
 		m.stamped = true
 	case session.KindDeletePods:

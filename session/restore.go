@@ -23,6 +23,7 @@ func NextRestore(o *Restore, now time.Time) Action {
 		restoreReady,
 		pin,
 		restoreTurn,
+		clearVolumes,
 		closeNamespace,
 		restoreLost,
 		clearPods,
@@ -74,6 +75,9 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 	}
 	if c := api.FindCondition(o.Session.Status.Conditions, api.NamespaceClosed); c != nil && c.Status == metav1.ConditionFalse {
 		message += ": " + c.Message
+	}
+	if o.Foreign != "" {
+		message += ": " + o.foreign()
 	}
 	return Fail("DeadlineExceeded", message), true
 }
@@ -149,6 +153,19 @@ func restoreTurn(o *Restore, _ time.Time) (Action, bool) {
 		return Wait("waiting for "+o.Exclusive+" to end in the repository", 2*time.Second), true
 	}
 	return Action{}, false
+}
+
+// clearVolumes waits, with the target still at work, for pods of others to leave its volumes: once the
+// restore has begun, the target would be down for as long as they stay.
+func clearVolumes(o *Restore, _ time.Time) (Action, bool) {
+	if o.Session.Status.Hash != "" || o.Foreign == "" {
+		return Action{}, false
+	}
+	return Wait(o.foreign()+": delete it, or scale its workload down, and the restore begins", 2*time.Second), true
+}
+
+func (o *Restore) foreign() string {
+	return fmt.Sprintf("waiting for pod %q, which mounts volumes that are to be restored", o.Foreign)
 }
 
 // closeNamespace closes the namespace, then stamps the workload.

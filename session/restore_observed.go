@@ -38,6 +38,9 @@ type Restore struct {
 	Held string
 	// Stamped tells that the workload's template has this session's restore label.
 	Stamped bool
+	// Foreign is the name of a pod that is not the target's and mounts its volumes; it is looked for
+	// until the restore begins.
+	Foreign string
 	// OldPods are living pods of the target without this session's restore label.
 	OldPods []Pod
 	// Hosts are the target's stamped pods, by host.
