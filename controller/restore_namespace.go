@@ -5,17 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
-	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -175,50 +171,3 @@ func (w *World) labelTemplate(ctx context.Context, obj client.Object, labels map
 	}
 	return nil
 }
-
-// afterwards does what is left when a restore has ended: the namespace is opened, and ReplicaSets
-// that back off after refusals are touched, since they would wait for up to 1000 s.
-func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) error {
-	rs := o.Session
-	if err := r.openNamespace(ctx, targetNamespace(rs)); err != nil {
-		return err
-	}
-	if rs.Status.Phase != v1beta1.RestoreSucceeded || rs.Spec.Target == nil || rs.Spec.Target.Ref.Kind != "Deployment" {
-		return nil
-	}
-	if at := rs.Status.CompletionTime; at == nil || r.Now().Sub(at.Time) > touchFor {
-		return nil
-	}
-	obj, _, err := r.Workload(ctx, rs.Spec.Target.Ref, rs.Namespace)
-	if err != nil || obj == nil {
-		return err
-	}
-	sets := &appsv1.ReplicaSetList{}
-	if err := r.Live.List(ctx, sets, client.InNamespace(obj.GetNamespace())); err != nil {
-		return fmt.Errorf("list ReplicaSets: %w", err)
-	}
-	for i := range sets.Items {
-		rset := &sets.Items[i]
-		// An older revision that was held back is on its way out: it must not come back first.
-		if ref := metav1.GetControllerOf(rset); ref == nil || ref.UID != obj.GetUID() || rset.Spec.Template.Labels[api.LabelRestore] != rs.Status.Hash {
-			continue
-		}
-		if rset.Spec.Replicas == nil || rset.Status.Replicas >= *rset.Spec.Replicas || rset.Annotations[annotationTouched] == string(rs.UID) {
-			continue
-		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationTouched: rs.UID}}})
-		if err != nil {
-			return fmt.Errorf("encode patch: %w", err)
-		}
-		if err := r.Patch(ctx, rset, client.RawPatch(types.MergePatchType, patch)); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("touch ReplicaSet: %w", err)
-		}
-	}
-	return nil
-}
-
-// touchFor is how long after a restore ReplicaSets may still back off.
-const touchFor = 20 * time.Minute
-
-// annotationTouched makes a ReplicaSet try again.
-const annotationTouched = api.Group + "/touched"

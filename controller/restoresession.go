@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,12 +36,12 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.Get(ctx, req.NamespacedName, rs); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Ended()
-			return ctrl.Result{}, r.openNamespaces(ctx)
+			return ctrl.Result{}, errors.Join(r.openNamespaces(ctx), r.afterDeletion(ctx))
 		}
 		return ctrl.Result{}, fmt.Errorf("read RestoreSession: %w", err)
 	}
 	if rs.DeletionTimestamp != nil {
-		return ctrl.Result{}, r.openNamespace(ctx, targetNamespace(rs))
+		return ctrl.Result{}, errors.Join(r.openNamespace(ctx, targetNamespace(rs)), r.afterDeletion(ctx))
 	}
 	o, err := r.observe(ctx, rs)
 	if err != nil {
