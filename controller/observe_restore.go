@@ -77,6 +77,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 	template := kind.PodTemplate(obj)
 	o.Stamped = template.Labels[api.LabelRestore] == hash
 	o.Held = heldBack(kind, obj)
+	o.PodRefused = replicaFailure(obj)
 	pods, err := r.PodsOf(ctx, obj)
 	if err != nil {
 		return err
@@ -103,6 +104,20 @@ func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.
 		slices.Sort(names)
 	}
 	return names
+}
+
+// replicaFailure is what a Deployment says of pods that it could not create.
+func replicaFailure(obj client.Object) string {
+	d, ok := obj.(*appsv1.Deployment)
+	if !ok {
+		return ""
+	}
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			return shorten(c.Message)
+		}
+	}
+	return ""
 }
 
 // errTargetGone tells that the target of a restore was deleted meanwhile.

@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -20,6 +22,9 @@ func viewPod(p *corev1.Pod, container string) session.Pod {
 		if c.Type == corev1.PodReady {
 			v.Ready = c.Status == corev1.ConditionTrue
 		}
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			v.Waiting = strings.TrimSuffix(c.Reason+": "+shorten(c.Message), ": ")
+		}
 	}
 	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for _, c := range list {
@@ -31,6 +36,7 @@ func viewPod(p *corev1.Pod, container string) session.Pod {
 			if s.Name == container {
 				v.Agent = s.State.Running != nil
 				v.Ended = ended(s)
+				v.Waiting = cmp.Or(notStarting(s), v.Waiting)
 			}
 		}
 	}

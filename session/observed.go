@@ -25,6 +25,8 @@ type Pod struct {
 	// Ended says how our container in it ended last, for example "OOMKilled"; empty: it never did, or
 	// nobody knows.
 	Ended string
+	// Waiting says in Kubernetes' words what keeps it from starting our container; empty: nothing so far.
+	Waiting string
 	// Dead tells that its processes are known to have ended: the object is gone or terminal.
 	Dead bool
 	// Claims are the identities of the volumes that the session's mounts use and that outlive the pod:

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -231,13 +232,11 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 	if len(bad) > 0 {
 		message += fmt.Sprintf(", %d failed", len(bad))
 	}
-	for _, a := range o.Session.Status.Assignments {
-		if a.Lost == nil && a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept {
-			return Wait(message+fmt.Sprintf("; the init-container of pod %q has not taken its work: it is not connected to Stash", a.Pod), 5*time.Second), true
-		}
-	}
-	if why := o.waitsFor(now); why != "" {
+	if why := o.waitsFor(now); why != "" && o.silent(now) == "" {
 		return Wait(message+"; "+why, 2*time.Second), true
+	}
+	if why := cmp.Or(o.silent(now), o.notRunning(now), o.noPod(now)); why != "" {
+		message += "; " + why
 	}
 	return Wait(message, 5*time.Second), true
 }

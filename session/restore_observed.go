@@ -41,6 +41,8 @@ type Restore struct {
 	// Foreign is the name of a pod that is not the target's and mounts its volumes; it is looked for
 	// until the restore begins.
 	Foreign string
+	// PodRefused is what Kubernetes says of pods of the workload that it could not create; empty: nothing.
+	PodRefused string
 	// OldPods are living pods of the target without this session's restore label.
 	OldPods []Pod
 	// Hosts are the target's stamped pods, by host.

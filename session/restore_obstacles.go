@@ -1,0 +1,75 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
+)
+
+// What a restore waits for is in pods that Stash does not control. So far as it shows, it is said: a count
+// of hosts tells nobody what to mend.
+
+// silent names an init-container that has work and says nothing.
+func (o *Restore) silent(now time.Time) string {
+	for _, a := range o.Session.Status.Assignments {
+		switch {
+		case a.Lost != nil:
+		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
+			return fmt.Sprintf("the init-container of %s has not taken its work: it is not connected to Stash", where(a.Pod, a.Node))
+		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
+			return fmt.Sprintf("the init-container of %s was not heard of since %s", where(a.Pod, a.Node), seen(a).UTC().Format(time.RFC3339))
+		}
+	}
+	return ""
+}
+
+// notRunning says why the init-container of a pod that waits for its data does not run.
+func (o *Restore) notRunning(now time.Time) string {
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			at := where(p.Name, p.Node)
+			switch {
+			case p.Dead || p.Agent || o.restoredTo(p):
+			case p.Waiting != "":
+				return at + " cannot start: " + p.Waiting
+			case p.Ended != "":
+				return "the init-container of " + at + " ended and is started again: " + p.Ended
+			case now.Sub(o.since(p.Created)) > o.Limits.Accept:
+				return "the init-container of " + at + " has not started: kubectl describe pod says why"
+			}
+		}
+	}
+	return ""
+}
+
+// noPod says why a host has no pod that could be restored. Of a StatefulSet and a DaemonSet, Kubernetes
+// says that in events alone.
+func (o *Restore) noPod(now time.Time) string {
+	asked := o.Session.CreationTimestamp.Time
+	if c := api.FindCondition(o.Session.Status.Conditions, api.StashInitContainerInjected); c != nil {
+		asked = c.LastTransitionTime.Time
+	}
+	for _, name := range o.HostNames {
+		s := o.stat(name)
+		switch {
+		case s != nil && s.Phase != v1beta1.HostRestoreUnknown || len(o.pods(name)) > 0:
+		case o.PodRefused != "":
+			return fmt.Sprintf("no pod of %s can be created: %s", name, o.PodRefused)
+		case now.Sub(o.since(asked)) > o.Limits.Accept && o.Session.Spec.Target != nil:
+			ref := o.Session.Spec.Target.Ref
+			return fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
+		}
+	}
+	return ""
+}
+
+// where names a pod and, where it has one, its node.
+func where(pod, node string) string {
+	if node == "" {
+		return fmt.Sprintf("pod %q", pod)
+	}
+	return fmt.Sprintf("pod %q on node %q", pod, node)
+}
