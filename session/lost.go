@@ -74,6 +74,10 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 	if !a.Cancelled && a.Attempt < o.Limits.Attempts && lost < o.Limits.Pods {
 		return Action{}, false // a replacement may still come up
 	}
+	if a.Acknowledged == nil {
+		return FailHost(a.Hostname, fmt.Sprintf("the agent in pod %q on node %q never took the work: it is not connected to Stash, or ended before it was (kubectl logs -c %s says why); it %s",
+			a.Pod, a.Node, api.ContainerSidecar, o.left(a))), true
+	}
 	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and %s", a.Pod, a.Node, o.left(a))), true
 }
 
