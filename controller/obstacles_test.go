@@ -56,7 +56,7 @@ func TestARestoreSaysWhyItsPodDoesNotStart(t *testing.T) {
 			}
 			r := &RestoreSessions{
 				World: newWorld(t, interceptor.Funcs{}, rs, d, set, pod, repository()),
-				Probe: func(context.Context, string) (bool, error) { return true, nil },
+				Probe: func(context.Context, *v1beta1.RestoreSession) (bool, string, error) { return true, "", nil },
 			}
 			o, err := r.observe(t.Context(), rs)
 			if err != nil {
