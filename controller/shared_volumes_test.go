@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -46,7 +47,7 @@ func TestARestoreWaitsForOthersBeforeItTakesTheTargetDown(t *testing.T) {
 				rs.Status.Hash = "h"
 			}
 			c.other.Status.Phase = c.phase
-			r := &RestoreSessions{World: newWorld(t, interceptor.Funcs{}, rs, sts, repo, c.own, c.other), Probe: func(context.Context, string) (bool, error) { return false, nil }}
+			r := &RestoreSessions{World: newWorld(t, interceptor.Funcs{}, rs, sts, repo, c.own, c.other), Probe: func(context.Context, *v1beta1.RestoreSession) (bool, string, error) { return false, "", nil }}
 			o, err := r.observe(t.Context(), rs)
 			if err != nil {
 				t.Fatal(err)

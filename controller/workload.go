@@ -186,15 +186,22 @@ func (r *Workloads) report(ctx context.Context, configs []v1beta1.BackupConfigur
 		if err := r.note(ctx, c, &want, a.Remember); err != nil {
 			return err
 		}
-		switch {
-		case same:
-		case ok && succeeded(want) && (old == nil || !succeeded(*old)):
-			r.event(c, corev1.EventTypeNormal, "Sidecar Injection Succeeded", message)
-		case !ok && (reason == rollout.ReasonFailed || reason != a.Reason): // refused, by the API server or by us
-			r.event(c, corev1.EventTypeWarning, "Sidecar Injection Failed", message)
+		if !same {
+			r.tellInjection(c, old, want, a.Reason)
 		}
 	}
 	return nil
+}
+
+// tellInjection makes an event of how an injection ended; decided is the reason that was decided on for
+// the workload, another one is what is wrong with the configuration.
+func (r *Workloads) tellInjection(c *v1beta1.BackupConfiguration, old *api.Condition, now api.Condition, decided string) {
+	switch {
+	case succeeded(now) && (old == nil || !succeeded(*old)):
+		r.event(c, corev1.EventTypeNormal, "Sidecar Injection Succeeded", now.Message)
+	case now.Status != metav1.ConditionTrue && (now.Reason == rollout.ReasonFailed || now.Reason != decided): // refused, by the API server or by us
+		r.event(c, corev1.EventTypeWarning, "Sidecar Injection Failed", now.Message)
+	}
 }
 
 // succeeded tells whether pods have the sidecar, and what they have stays: one pod more or less is no

@@ -16,6 +16,7 @@ func (s *site) inVault() *site {
 	vault.ns = s.ns + "-vault"
 	vault.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: vault.ns}})
 	s.Cleanup(vault.leave)
+	s.Cleanup(func() { vault.nothingShown(vault.ns) })
 	s.Cleanup(vault.dump)
 	vault.apply("secret.yaml")
 	return &vault
