@@ -42,6 +42,11 @@ const (
 	// LocationClaimed is False where another target already uses the same location, host and path.
 	LocationClaimed = "LocationClaimed"
 
+	// ProtectionPolicy, ours. AllProtected is False while a selected object is neither protected nor
+	// exempt; Enforced tells whether requests are looked at, as the action asks for.
+	AllProtected = "AllProtected"
+	Enforced     = "Enforced"
+
 	// Expanded is ours, on nothing but events and metrics: the annotation of a target was expanded.
 	Expanded = "Expanded"
 )

@@ -18,6 +18,10 @@ const (
 	AnnotationVolumeMounts = prefix + "volume-mounts"
 	AnnotationSchedule     = prefix + "schedule"
 
+	// AnnotationExemption says why an object, or a whole Namespace, needs no backup, whatever policies
+	// demand.
+	AnnotationExemption = prefix + "protection-exemption"
+
 	// AnnotationParamsPrefix introduces task parameters on an AppBinding.
 	AnnotationParamsPrefix = "params." + prefix
 

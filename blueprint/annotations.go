@@ -17,6 +17,8 @@ type asked struct {
 	// names are the blueprints, in order, each once; key is the annotation that they come from.
 	names []string
 	key   string
+	// source is who asks for them where the target does not: a default.
+	source string
 	// draft tells that the design document's form is used, in which mounts may be left out.
 	draft     bool
 	paths     []string
@@ -25,6 +27,14 @@ type asked struct {
 	hasMounts bool
 	schedule  string
 	warnings  []string
+}
+
+// where is where the blueprints are asked for: an annotation of the target, or the default's source.
+func (a *asked) where() string {
+	if a.source != "" {
+		return a.source
+	}
+	return annotation(a.key)
 }
 
 func blueprintKeys() []string {

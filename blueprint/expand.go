@@ -24,6 +24,7 @@ type Target struct {
 	Kind        target.Kind
 	Namespace   string
 	Name        string
+	Labels      map[string]string
 	Annotations map[string]string
 	// UID is empty where it is not known yet, as at admission.
 	UID types.UID
@@ -42,7 +43,7 @@ func TargetOf(obj runtime.Object, namespace string) (Target, bool) {
 		return Target{}, false
 	}
 	return Target{
-		Kind: k, Namespace: namespace, Name: meta.GetName(), UID: meta.GetUID(), Annotations: meta.GetAnnotations(),
+		Kind: k, Namespace: namespace, Name: meta.GetName(), UID: meta.GetUID(), Labels: meta.GetLabels(), Annotations: meta.GetAnnotations(),
 		Template: k.PodTemplate(obj), Volumes: k.Volumes(obj),
 	}, true
 }
@@ -54,13 +55,53 @@ type Input struct {
 	OperatorNamespace string
 	// NamespaceLabels are those of the target's namespace.
 	NamespaceLabels map[string]string
-	// Blueprints and Templates are those that Names returns, by name, as far as they exist. They are
+	// Blueprints and Templates are those that the method Names returns, by name, as far as they exist. They are
 	// not changed.
 	Blueprints map[string]*v1beta1.BackupBlueprint
 	Templates  map[string]*v1beta1.BackupTemplate
+	// Default is used where the target's annotations name no blueprint.
+	Default Default
 	// Holder is the blueprint that the stored object with the short name was expanded from, empty if
 	// there is none: a change of the order must not point it at another backend.
 	Holder string
+}
+
+// Default are blueprints that somebody else than a target's owner asks for. The zero value is none.
+type Default struct {
+	// Blueprints are their names, in order.
+	Blueprints []string
+	// Source says who asks for them, for people: ProtectionPolicy "x".
+	Source string
+}
+
+// Names returns the names of the blueprints or templates that the target is expanded by, in order, each
+// once.
+func (in *Input) Names() []string {
+	a := in.asked()
+	return a.names
+}
+
+// Defaulted tells that the target's own annotations name no blueprint, and that the default does.
+func (in *Input) Defaulted() bool {
+	a := in.asked()
+	return a.source != ""
+}
+
+// Spec returns what a name stands for where an annotation of the shipped form names it; nil where there
+// is none.
+func (in *Input) Spec(name string) *v1beta1.BackupBlueprintSpec {
+	e := expander{in: in, asked: &asked{key: api.AnnotationBlueprint}, name: name}
+	e.find()
+	return e.stored
+}
+
+// asked takes the annotations apart, and the default where they name no blueprint.
+func (in *Input) asked() asked {
+	a := read(in.Target.Annotations)
+	if len(a.names) == 0 && len(in.Default.Blueprints) > 0 {
+		a.names, a.source = in.Default.Blueprints, in.Default.Source
+	}
+	return a
 }
 
 // Pair is what one blueprint expands into.
@@ -85,7 +126,7 @@ type Expansion struct {
 // Expand never returns nil for the Expansion.
 func Expand(in Input) (*Expansion, Problems) {
 	t := &in.Target
-	a := read(t.Annotations)
+	a := in.asked()
 	out := &Expansion{Warnings: a.warnings}
 	problems := autoRestore(t)
 	restores := len(problems)
@@ -95,19 +136,22 @@ func Expand(in Input) (*Expansion, Problems) {
 	}
 	if !t.Kind.Supported || t.Kind.Model != target.ModelSidecar {
 		return out, append(problems, Problem{
-			Reason: ReasonNotSupportedYet, Field: annotation(a.key), Value: strings.Join(a.names, ","),
+			Reason: ReasonNotSupportedYet, Field: a.where(), Value: strings.Join(a.names, ","),
 			Detail: fmt.Sprintf("backup of a %s by annotation is not supported yet", t.Kind),
 		})
 	}
 	if why := target.Excluded(t.Namespace, in.OperatorNamespace); why != "" {
 		return out, append(problems, Problem{
-			Reason: ReasonNamespaceExcluded, Field: annotation(a.key), Value: strings.Join(a.names, ","), Detail: why,
+			Reason: ReasonNamespaceExcluded, Field: a.where(), Value: strings.Join(a.names, ","), Detail: why,
 		})
 	}
 	if t.Name == "" {
 		// generateName: there is no name yet to build others from.
 		out.Warnings = append(out.Warnings, fmt.Sprintf("will be backed up by blueprint %s once the %s has its name", strings.Join(a.names, ", "), t.Kind))
 		return out, problems
+	}
+	if a.source != "" {
+		out.Warnings = append(out.Warnings, short("blueprint %s is applied, since %s asks for it; to opt out, say why in the annotation %s", strings.Join(a.names, ", "), a.source, api.AnnotationExemption))
 	}
 	paths, mounts, bad := a.pathsAndMounts(t)
 	problems = append(problems, bad...)
@@ -213,7 +257,7 @@ type expander struct {
 }
 
 func (e *expander) problem(r Reason, format string, args ...any) Problem {
-	return Problem{Reason: r, Field: annotation(e.asked.key), Value: e.name, Detail: fmt.Sprintf(format, args...)}
+	return Problem{Reason: r, Field: e.asked.where(), Value: e.name, Detail: fmt.Sprintf(format, args...)}
 }
 
 func (e *expander) expand() (Pair, Problems) {
@@ -239,7 +283,7 @@ func (e *expander) expand() (Pair, Problems) {
 // and an admin who renames the kind must not have to edit every workload.
 func (e *expander) find() {
 	b, t := e.in.Blueprints[e.name], e.in.Templates[e.name]
-	draft := e.asked.key != api.AnnotationBlueprint
+	draft := e.asked.source == "" && e.asked.key != api.AnnotationBlueprint
 	switch {
 	case t != nil && (draft || b == nil):
 		e.kind, e.stored = v1beta1.KindBackupTemplate, &t.Spec

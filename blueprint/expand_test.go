@@ -24,10 +24,11 @@ var update = flag.Bool("update", false, "rewrite the wanted results in testdata"
 
 // facts are what an expansion knows beside workload and blueprints.
 type facts struct {
-	OperatorNamespace string            `json:"operatorNamespace"`
-	NamespaceLabels   map[string]string `json:"namespaceLabels"`
-	Holder            string            `json:"holder"`
-	UID               string            `json:"uid"`
+	OperatorNamespace string             `json:"operatorNamespace"`
+	NamespaceLabels   map[string]string  `json:"namespaceLabels"`
+	Holder            string             `json:"holder"`
+	UID               string             `json:"uid"`
+	Default           *blueprint.Default `json:"default"`
 }
 
 // TestExpand runs the cases in testdata. Each holds workload.yaml, blueprints.yaml and perhaps
@@ -87,6 +88,9 @@ func input(t *testing.T, archive *txtar.Archive) (blueprint.Input, []txtar.File)
 		kept = append(kept, file)
 	}
 	in.OperatorNamespace = f.OperatorNamespace
+	if f.Default != nil {
+		in.Default = *f.Default
+	}
 	in.NamespaceLabels, in.Holder, in.Target.UID = f.NamespaceLabels, f.Holder, types.UID(f.UID)
 	return in, kept
 }

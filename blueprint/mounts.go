@@ -14,11 +14,14 @@ import (
 
 // pathsAndMounts returns what of the target is backed up, or why that cannot be said.
 func (a *asked) pathsAndMounts(t *Target) ([]string, []corev1.VolumeMount, Problems) {
+	if a.source != "" && len(a.paths) == 0 {
+		return a.persistent(t)
+	}
 	problems := a.required(t)
 	paths, bad := a.checkPaths()
 	problems = append(problems, bad...)
 	if !a.hasMounts {
-		if !a.draft || len(paths) == 0 {
+		if !a.mayLackMounts() || len(paths) == 0 {
 			return paths, nil, problems
 		}
 		mounts, missing := target.MountsFor(t.Template, paths)
@@ -45,6 +48,27 @@ func (a *asked) pathsAndMounts(t *Target) ([]string, []corev1.VolumeMount, Probl
 	return paths, mounts, problems
 }
 
+// mayLackMounts tells whether mounts are taken from the containers where they are not given.
+func (a *asked) mayLackMounts() bool { return a.draft || a.source != "" }
+
+// persistent returns all of the target that outlives its pods, for a default: nobody said what is to be
+// backed up.
+func (a *asked) persistent(t *Target) ([]string, []corev1.VolumeMount, Problems) {
+	paths, mounts, why := target.PersistentMounts(t.Template, t.Volumes)
+	switch {
+	case why != "":
+		why += ": write what is to be backed up"
+	case len(paths) == 0:
+		why = "the pods have no volume that outlives them: write what else is to be backed up"
+	default:
+		return paths, mounts, nil
+	}
+	return nil, nil, Problems{{
+		Reason: ReasonMissingAnnotation, Field: annotation(api.AnnotationTargetPaths),
+		Detail: fmt.Sprintf("%s, for example %s: %q and %s: %q", why, api.AnnotationTargetPaths, example(t).paths, api.AnnotationVolumeMounts, example(t).mounts),
+	}}
+}
+
 // required returns the annotations that are missing, with examples from the pod template.
 func (a *asked) required(t *Target) Problems {
 	var problems Problems
@@ -54,7 +78,7 @@ func (a *asked) required(t *Target) Problems {
 			Detail: fmt.Sprintf("a %s needs the paths to back up; for example %s: %q", t.Kind, api.AnnotationTargetPaths, example(t).paths),
 		})
 	}
-	if !a.hasMounts && !a.draft {
+	if !a.hasMounts && !a.mayLackMounts() {
 		problems = append(problems, Problem{
 			Reason: ReasonMissingAnnotation, Field: annotation(api.AnnotationVolumeMounts),
 			Detail: fmt.Sprintf("a %s needs the volumes that hold the paths, as <volume>:<mountPath>; for example %s: %q", t.Kind, api.AnnotationVolumeMounts, example(t).mounts),

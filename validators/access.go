@@ -56,6 +56,9 @@ func AccessNeeded(object, old runtime.Object) []Access {
 			return blueprintAccess(&o.Spec, &before.Spec)
 		}
 		return blueprintAccess(&o.Spec, nil)
+	case *v1beta1.ProtectionPolicy:
+		before, _ := old.(*v1beta1.ProtectionPolicy)
+		return policyAccess(o, before)
 	}
 	return nil
 }

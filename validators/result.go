@@ -43,6 +43,8 @@ type Facts struct {
 	Missing []string
 	// SameLocation are the keys (<namespace>/<name>) of other Repositories at the same place.
 	SameLocation []string
+	// MissingBlueprints are names that the object holds and that no blueprint or template has.
+	MissingBlueprints []string
 	// Users are the configurations that name the Repository.
 	Users []v1beta1.BackupConfiguration
 }

@@ -33,10 +33,11 @@ type facts struct {
 		Configuration  *v1beta1.BackupConfiguration `json:"configuration"`
 		SharesLocation bool                         `json:"sharesLocation"`
 	} `json:"configurations"`
-	TargetRuns     bool     `json:"targetRuns"`
-	InvokerMissing bool     `json:"invokerMissing"`
-	SameLocation   []string `json:"sameLocation"`
-	Missing        []string `json:"missing"`
+	TargetRuns        bool     `json:"targetRuns"`
+	InvokerMissing    bool     `json:"invokerMissing"`
+	SameLocation      []string `json:"sameLocation"`
+	Missing           []string `json:"missing"`
+	MissingBlueprints []string `json:"missingBlueprints"`
 }
 
 // TestValidators runs the cases in testdata. Each holds new.yaml, perhaps old.yaml and facts.yaml,
@@ -122,6 +123,8 @@ func validate(t *testing.T, parts map[string][]byte) validators.Result {
 		return call(t, parts, f, validators.BackupBlueprint)
 	case "BackupTemplate":
 		return call(t, parts, f, validators.BackupTemplate)
+	case "ProtectionPolicy":
+		return call(t, parts, f, validators.ProtectionPolicy)
 	}
 	t.Fatalf("kind %q", meta.Kind)
 	return validators.Result{}
@@ -160,6 +163,7 @@ func readFacts(t *testing.T, data []byte) validators.Facts {
 	decode(t, data, &f)
 	out := validators.Facts{
 		OperatorNamespace: f.OperatorNamespace, TargetRuns: f.TargetRuns, Namespaces: f.Namespaces, Repository: f.Repository, InvokerMissing: f.InvokerMissing, SameLocation: f.SameLocation, Missing: f.Missing, Users: f.Users,
+		MissingBlueprints: f.MissingBlueprints,
 	}
 	for _, n := range f.Configurations {
 		out.Configurations = append(out.Configurations, validators.Neighbour{Configuration: n.Configuration, SharesLocation: n.SharesLocation})

@@ -15,6 +15,7 @@ const (
 	KindRestoreSession      = "RestoreSession"
 	KindBackupBlueprint     = "BackupBlueprint"
 	KindBackupTemplate      = "BackupTemplate"
+	KindProtectionPolicy    = "ProtectionPolicy"
 )
 
 // GroupVersion is stash.appscode.com/v1beta1.
@@ -30,6 +31,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&RestoreSession{}, &RestoreSessionList{},
 		&BackupBlueprint{}, &BackupBlueprintList{},
 		&BackupTemplate{}, &BackupTemplateList{},
+		&ProtectionPolicy{}, &ProtectionPolicyList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

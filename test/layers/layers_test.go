@@ -18,7 +18,7 @@ const module = "github.com/seed-731df569/stash/"
 var layers = [][]string{
 	{"api", "deploy"},
 	{"target", "backend", "addons", "restic", "broker/protocol"},
-	{"task", "mutators", "validators", "blueprint", "scheduler", "session", "rollout"},
+	{"task", "mutators", "validators", "blueprint", "protection", "scheduler", "session", "rollout"},
 	{"metrics", "restic/exec", "guard"},
 	{"webhook", "broker", "agent", "certs"},
 	{"controller", "doctor", "plugin"},

@@ -1,0 +1,161 @@
+package protection
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/scheduler"
+)
+
+// faults returns what the policy misses of one backup.
+func (p *Policy) faults(b *Backup) []Fault {
+	c, r := b.Configuration, &p.Spec.Require
+	name := fmt.Sprintf("BackupConfiguration \"%s/%s\"", c.Namespace, c.Name)
+	var out []Fault
+	add := func(reason Reason, format string, args ...any) {
+		out = append(out, Fault{reason, name + " " + fmt.Sprintf(format, args...)})
+	}
+	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, blueprint.Holder(c.Annotations)) {
+		add(OtherBlueprint, "does not come from one of the blueprints that count: %s", strings.Join(r.Blueprints, ", "))
+	}
+	if len(r.Repositories) > 0 && !slices.ContainsFunc(r.Repositories, func(want v1beta1.RequiredRepository) bool { return b.in(want) }) {
+		add(OtherRepository, "keeps its snapshots in Repository %q, which is none that counts: %s", b.repository(), repositories(r.Repositories))
+	}
+	if r.MaxInterval != nil || r.MinRetention != nil {
+		out = append(out, p.timing(c, name)...)
+	}
+	if b.Problem != "" {
+		add(NotReady, "makes no backups: %s", b.Problem)
+	}
+	return out
+}
+
+// timing checks schedule and retention.
+func (p *Policy) timing(c *v1beta1.BackupConfiguration, name string) []Fault {
+	limit, keep := p.Spec.Require.MaxInterval, p.Spec.Require.MinRetention
+	schedule, err := scheduler.Parse(c.Spec.Schedule, c.Spec.TimeZone)
+	var longest, mean time.Duration
+	if err == nil {
+		longest, mean = schedule.Gaps()
+	}
+	var out []Fault
+	add := func(reason Reason, format string, args ...any) {
+		out = append(out, Fault{reason, name + " " + fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case limit == nil:
+	case err != nil:
+		add(NotScheduled, "has no schedule that makes backups: write one of at most %s between two, %s", hours(limit.Duration), scheduler.Example)
+	case longest > limit.Duration:
+		add(IntervalTooLong, "has the schedule %q, with up to %s between two backups: at most %s are allowed", c.Spec.Schedule, hours(longest), hours(limit.Duration))
+	}
+	if limit != nil && err == nil && c.Spec.Paused {
+		add(Paused, "is paused: set spec.paused to false")
+	}
+	if keep == nil {
+		return out
+	}
+	if back := reach(&c.Spec.RetentionPolicy, mean); back < keep.Duration {
+		add(RetentionTooShort, "keeps snapshots for %s by its retentionPolicy: at least %s are required", hours(back), hours(keep.Duration))
+	}
+	return out
+}
+
+// forever is how far a retention reaches that removes nothing.
+const forever = time.Duration(1<<63 - 1)
+
+// reach is how far back the oldest snapshot is that a retention policy keeps of scheduled backups. The
+// last n are n times the mean interval. Of the others, each counts as its least: a month has 28 days.
+func reach(r *v1beta1.RetentionPolicy, mean time.Duration) time.Duration {
+	if r.DryRun {
+		return forever
+	}
+	const day = 24 * time.Hour
+	back := time.Duration(0)
+	for _, k := range []struct {
+		n    int64
+		unit time.Duration
+	}{
+		{r.KeepLast, mean}, {r.KeepHourly, time.Hour}, {r.KeepDaily, day},
+		{r.KeepWeekly, 7 * day}, {r.KeepMonthly, 28 * day}, {r.KeepYearly, 365 * day},
+	} {
+		// Backups that are further apart than the unit are counted in the same way: one for each that has any.
+		unit := max(k.unit, mean)
+		switch {
+		case k.n <= 0 || unit <= 0:
+		case k.n > int64(forever/unit):
+			return forever
+		default:
+			back = max(back, time.Duration(k.n)*unit)
+		}
+	}
+	return back
+}
+
+// hours prints a duration as people do who write it: 24h, 1h30m.
+func hours(d time.Duration) string {
+	if d == forever {
+		return "ever"
+	}
+	text := d.Truncate(time.Second).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-len("0s")]
+		}
+	}
+	return text
+}
+
+// repository is <namespace>/<name> of the backup's Repository.
+func (b *Backup) repository() string {
+	return b.repositoryNamespace() + "/" + b.Configuration.Spec.Repository.Name
+}
+
+func (b *Backup) repositoryNamespace() string {
+	if ns := b.Configuration.Spec.Repository.Namespace; ns != "" {
+		return ns
+	}
+	return b.Configuration.Namespace
+}
+
+// in tells whether the backup's Repository is one that a policy means. A place that is not known is
+// none that it means.
+func (b *Backup) in(want v1beta1.RequiredRepository) bool {
+	switch {
+	case want.Namespace != "" && want.Namespace != b.repositoryNamespace():
+		return false
+	case want.Name != "" && want.Name != b.Configuration.Spec.Repository.Name:
+		return false
+	case want.Location != "":
+		place := strings.TrimRight(want.Location, "/")
+		return b.Location == place || strings.HasPrefix(b.Location, place+"/")
+	}
+	return true
+}
+
+// repositories prints those that count.
+func repositories(list []v1beta1.RequiredRepository) string {
+	out := make([]string, 0, len(list))
+	for _, r := range list {
+		var parts []string
+		if r.Namespace != "" || r.Name != "" {
+			parts = append(parts, or(r.Namespace)+"/"+or(r.Name))
+		}
+		if r.Location != "" {
+			parts = append(parts, "at "+r.Location)
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	return strings.Join(out, ", ")
+}
+
+func or(name string) string {
+	if name == "" {
+		return "*"
+	}
+	return name
+}
