@@ -127,7 +127,7 @@ func (a *Admission) allConfigs(ctx context.Context, obj client.Object, kind targ
 		return nil, err
 	}
 	if pairs == nil {
-		if t, ok := blueprint.TargetOf(obj, obj.GetNamespace()); ok && len(blueprint.Names(t.Annotations)) > 0 {
+		if t, ok := blueprint.TargetOf(obj, obj.GetNamespace()); ok {
 			in, err := a.ExpansionInput(ctx, t)
 			if err != nil {
 				return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,6 +15,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
 )
@@ -33,36 +33,49 @@ func (w *World) ExpansionInput(ctx context.Context, t blueprint.Target) (bluepri
 		return in, fmt.Errorf("read namespace: %w", err)
 	}
 	in.NamespaceLabels = ns.Labels
-	for _, name := range blueprint.Names(t.Annotations) {
+	configs, err := w.ConfigsOf(ctx, t.Kind.Ref("", t.Name), t.Namespace)
+	if err != nil {
+		return in, err
+	}
+	byHand := false
+	for i := range configs {
+		if configs[i].Name == blueprint.Name(&t, configs[i].Namespace, "") {
+			in.Holder = blueprint.Holder(configs[i].Annotations)
+		}
+		byHand = byHand || !expanded(&configs[i], &t)
+	}
+	policies, err := w.policies(ctx)
+	if err != nil {
+		return in, err
+	}
+	o := protection.ObjectOf(&t, protection.Namespace{Name: t.Namespace, Labels: ns.Labels, Annotations: ns.Annotations})
+	in.Default = protection.DefaultFor(&o, byHand, policies, w.Namespace)
+	return in, w.blueprints(ctx, &in)
+}
+
+// blueprints reads those that the target is expanded by, as far as they exist.
+func (w *World) blueprints(ctx context.Context, in *blueprint.Input) error {
+	for _, name := range in.Names() {
 		b := &v1beta1.BackupBlueprint{}
 		switch err := w.Get(ctx, client.ObjectKey{Name: name}, b); {
 		case err == nil:
 			in.Blueprints[name] = b
 		case !apierrors.IsNotFound(err):
-			return in, fmt.Errorf("read BackupBlueprint: %w", err)
+			return fmt.Errorf("read BackupBlueprint: %w", err)
 		}
 		bt := &v1beta1.BackupTemplate{}
 		switch err := w.Get(ctx, client.ObjectKey{Name: name}, bt); {
 		case err == nil:
 			in.Templates[name] = bt
 		case !apierrors.IsNotFound(err):
-			return in, fmt.Errorf("read BackupTemplate: %w", err)
+			return fmt.Errorf("read BackupTemplate: %w", err)
 		}
 	}
-	configs, err := w.ConfigsOf(ctx, t.Kind.Ref("", t.Name), t.Namespace)
-	if err != nil {
-		return in, err
-	}
-	for i := range configs {
-		if configs[i].Name == blueprint.Name(&t, configs[i].Namespace, "") {
-			_, in.Holder, _ = strings.Cut(configs[i].Annotations[api.AnnotationExpandedBlueprint], "/")
-		}
-	}
-	return in, nil
+	return nil
 }
 
-// expand stores what a workload's annotations expand into, and removes what they do not name any
-// more. A Repository is never removed: it is the way back.
+// expand stores what a workload's annotations, or a default, expand into, and removes what they do not
+// name any more. A Repository is never removed: it is the way back.
 func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 	t, ok := blueprint.TargetOf(obj, obj.GetNamespace())
 	if !ok {
@@ -94,7 +107,7 @@ func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 			return err
 		}
 	}
-	if len(problems) > 0 && len(blueprint.Names(t.Annotations)) > 0 {
+	if len(problems) > 0 && len(in.Names()) > 0 {
 		// What cannot be expanded now is not taken for unwanted: the blueprint may come back.
 		return nil
 	}

@@ -34,6 +34,8 @@ func (w *World) Facts(ctx context.Context, object runtime.Object) (validators.Fa
 		return validators.Facts{InvokerMissing: w.reallyMissing(ctx, o, err)}, nil
 	case *v1beta1.RestoreSession:
 		return w.restoreFacts(ctx, o)
+	case *v1beta1.ProtectionPolicy:
+		return w.policyFacts(ctx, o)
 	}
 	return validators.Facts{}, nil
 }

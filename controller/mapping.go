@@ -13,6 +13,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 )
@@ -132,14 +133,23 @@ func (w *World) workloadOfPod(k target.Kind) func(context.Context, client.Object
 	}
 }
 
-// annotated lists the workloads of a kind that name a blueprint: an edited blueprint is expanded
-// anew.
+// annotated lists the workloads of a kind that a blueprint is expanded for, by their annotations or by
+// default: an edited blueprint is expanded anew.
 func (w *World) annotated(k target.Kind) func(context.Context, client.Object) []client.ObjectKey {
 	return func(ctx context.Context, _ client.Object) []client.ObjectKey {
+		policies, err := w.policies(ctx)
+		if err != nil {
+			return nil
+		}
+		in, err := w.inventory(ctx)
+		if err != nil {
+			return nil
+		}
 		var out []client.ObjectKey
-		err := w.eachWorkload(ctx, k, func(o client.Object) {
-			if names(o.GetAnnotations()) {
-				out = append(out, client.ObjectKeyFromObject(o))
+		err = w.objects(ctx, k, in, func(o judgedObject) {
+			// Whether somebody wrote a configuration is asked when it is expanded.
+			if names(o.Annotations) || len(protection.DefaultFor(&o.Object, false, policies, w.Namespace).Blueprints) > 0 {
+				out = append(out, client.ObjectKeyFromObject(o.object))
 			}
 		})
 		if err != nil {
@@ -156,7 +166,7 @@ func names(annotations map[string]string) bool {
 }
 
 // eachWorkload calls fn for every workload of a kind in the cache.
-func (w *World) eachWorkload(ctx context.Context, k target.Kind, fn func(client.Object)) error {
+func (w *World) eachWorkload(ctx context.Context, k target.Kind, fn func(client.Object), opts ...client.ListOption) error {
 	gvk := k.GVK
 	gvk.Kind += "List"
 	obj, err := w.Scheme().New(gvk)
@@ -167,7 +177,7 @@ func (w *World) eachWorkload(ctx context.Context, k target.Kind, fn func(client.
 	if !ok {
 		return nil
 	}
-	if err := w.List(ctx, list); err != nil {
+	if err := w.List(ctx, list, opts...); err != nil {
 		return err //nolint:wrapcheck // the caller says what it listed
 	}
 	return meta.EachListItem(list, func(o runtime.Object) error {

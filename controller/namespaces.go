@@ -209,14 +209,6 @@ func (w *World) configsWhere(ctx context.Context, match func(*v1beta1.BackupConf
 	return out
 }
 
-// annotatedIn lists the workloads of a kind in a namespace that name a blueprint: it may admit them
-// now, or no longer.
-func (w *World) annotatedIn(k target.Kind) func(context.Context, client.Object) []client.ObjectKey {
-	return func(ctx context.Context, o client.Object) []client.ObjectKey {
-		return slices.DeleteFunc(w.annotated(k)(ctx, o), func(key client.ObjectKey) bool { return key.Namespace != o.GetName() })
-	}
-}
-
 // relabelled lets namespaces pass whose labels changed, other than those that are ours: selectors of
 // policies and blueprints may read another answer from them. What a new namespace can answer is
 // asked when something in it is looked at.

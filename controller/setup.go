@@ -29,6 +29,8 @@ func Setup(mgr ctrl.Manager, w *World, schedule *Schedule, configurations *Webho
 		func() error { return setupRepositories(mgr, w) },
 		func() error { return setupWorkloads(mgr, w) },
 		func() error { return setupAuthorities(mgr, w) },
+		func() error { return setupNamespaces(mgr, w) },
+		func() error { return setupProtectionPolicies(mgr, w, configurations) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up controllers: %w", err)
@@ -184,7 +186,8 @@ func setupWorkloads(mgr ctrl.Manager, w *World) error {
 			Watches(&corev1.Pod{}, mapped(w.workloadOfPod(k))).
 			Watches(&v1beta1.BackupBlueprint{}, mapped(w.annotated(k))).
 			Watches(&v1beta1.BackupTemplate{}, mapped(w.annotated(k))).
-			Watches(&corev1.Namespace{}, mapped(w.annotatedIn(k)), builder.WithPredicates(relabelled())).
+			Watches(&corev1.Namespace{}, mapped(w.workloadsIn(k)), builder.WithPredicates(redefaulted())).
+			Watches(&v1beta1.ProtectionPolicy{}, mapped(w.selectedBy(k)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 			WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
 			Complete(&Workloads{World: w, Kind: k, Rollouts: rollouts})
 		if err != nil {

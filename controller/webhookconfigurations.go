@@ -69,6 +69,9 @@ func (k *WebhookConfigurations) keep(ctx context.Context) error {
 		return err
 	}
 	in := webhook.Installation{Namespace: k.Namespace, Service: k.Service, CABundle: bundle, Settings: k.Settings, Finished: finished}
+	if in.Policies, err = k.actingPolicies(ctx); err != nil {
+		return err
+	}
 	role := &rbacv1.ClusterRole{}
 	switch err := k.Live.Get(ctx, client.ObjectKey{Name: OwnerRole}, role); {
 	case err == nil:

@@ -75,7 +75,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, objs ...client.Object) *Wor
 		}
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objs...).WithInterceptorFuncs(funcs).
-		WithStatusSubresource(&v1beta1.BackupSession{}, &v1beta1.RestoreSession{}, &v1beta1.BackupConfiguration{}, &v1alpha1.Repository{})
+		WithStatusSubresource(&v1beta1.BackupSession{}, &v1beta1.RestoreSession{}, &v1beta1.BackupConfiguration{}, &v1alpha1.Repository{}, &v1beta1.ProtectionPolicy{})
 	for _, i := range indexes() {
 		b = b.WithIndex(i.obj, i.name, i.fn)
 	}

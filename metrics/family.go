@@ -51,6 +51,7 @@ func one(name, help string, labels []string) gauge {
 
 // declared are all gauges that are derived from status.
 type declared struct {
+	policyObjects                                                            gauge
 	sessionSuccess, sessionDuration, sessionTargets, lastSuccess             gauge
 	targetSuccess, targetHosts, targetLastSuccess                            gauge
 	hostSuccess, hostDuration, hostSize, hostUploaded, hostProcessing        gauge
@@ -108,6 +109,8 @@ func declare() declared {
 		snapshots: both(oldRepository+"snapshot_count", newRepository+"snapshot_count", "Number of snapshots.", r),
 		cleaned:   both(oldRepository+"snapshot_cleaned", newRepository+"snapshot_cleaned", "Snapshots that the last retention run removed.", r),
 
+		policyObjects: one("stash_appscode_com_protectionpolicy_objects", "Objects that a policy selects, by what it finds of them.", []string{"policy", "action", "state"}),
+
 		configCreated:     one(newConfig+"created", "Unix time of creation.", object),
 		configInfo:        one(newConfig+"info", "1, with what the configuration is for as labels.", append(object, "driver", "repository", "schedule", "target_api_version", "target_kind", "target_name")),
 		configConditions:  one(newConfig+"conditions", "1, with the status that the condition has as label; the other statuses have no series.", append(object, "condition", "status")),
@@ -130,6 +133,6 @@ func (d declared) all() []gauge {
 		d.restoreHosts, d.restoreHostSuccess, d.restoreHostDuration,
 		d.integrity, d.size, d.snapshots, d.cleaned,
 		d.configInfo, d.configCreated, d.configConditions, d.sessionInfo, d.sessionCreated,
-		d.repositoryCreated, d.restoreInfo, d.restoreCreated,
+		d.repositoryCreated, d.restoreInfo, d.restoreCreated, d.policyObjects,
 	}
 }

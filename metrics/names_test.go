@@ -41,6 +41,7 @@ func known() map[[2]string][]string {
 		{"repository_created", "repository_created"}:                                              {"namespace", "name"},
 		{"restoresession_created", "restoresession_created"}:                                      {"namespace", "name"},
 		{"restoresession_info", "restoresession_info"}:                                            {"namespace", "name", "phase"},
+		{"", "protectionpolicy_objects"}:                                                          {"policy", "action", "state"}, // ours
 		{"", "backupconfiguration_created"}:                                                       {"namespace", "name"},
 		{"", "backupconfiguration_conditions"}:                                                    {"namespace", "name", "condition", "status"},
 		{"", "backupconfiguration_info"}: {

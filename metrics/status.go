@@ -19,6 +19,7 @@ type Objects struct {
 	Backups        []v1beta1.BackupSession
 	Restores       []v1beta1.RestoreSession
 	Repositories   []v1alpha1.Repository
+	Policies       []v1beta1.ProtectionPolicy
 }
 
 // Status is a collector that derives gauges from objects at each scrape. Where List reports false
@@ -65,6 +66,20 @@ func (s *Status) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range o.Repositories {
 		s.repository(ch, &o.Repositories[i])
+	}
+	for i := range o.Policies {
+		s.policy(ch, &o.Policies[i])
+	}
+}
+
+// policy sends how many objects a policy selects and what is found of them: a few numbers for each
+// policy, however many objects there are. One that was not looked at yet has none.
+func (s *Status) policy(ch chan<- prometheus.Metric, p *v1beta1.ProtectionPolicy) {
+	if p.Status.ObservedGeneration == 0 {
+		return
+	}
+	for state, n := range map[string]int32{"protected": p.Status.Protected, "unprotected": p.Status.Unprotected, "exempt": p.Status.Exempt} {
+		s.declared.policyObjects.send(ch, float64(n), []string{p.Name, string(p.Spec.Action), state})
 	}
 }
 

@@ -67,7 +67,11 @@ func objects() metrics.Objects {
 	unused.Namespace, unused.Name, unused.CreationTimestamp = "demo", "unused", at(600)
 	unused.Spec.Backend.Local = &v1alpha1.LocalSpec{MountPath: "/backups"}
 	unused.Status.LastListTime = &success
+	policy, unseen := v1beta1.ProtectionPolicy{}, v1beta1.ProtectionPolicy{}
+	policy.Name, policy.Spec.Action, unseen.Name = "production", v1beta1.ActionDeny, "unseen"
+	policy.Status = v1beta1.ProtectionPolicyStatus{ObservedGeneration: 1, Selected: 6, Protected: 3, Unprotected: 2, Exempt: 1}
 	return metrics.Objects{
+		Policies:       []v1beta1.ProtectionPolicy{policy, unseen},
 		Configurations: []v1beta1.BackupConfiguration{c}, Backups: []v1beta1.BackupSession{bs},
 		Restores: []v1beta1.RestoreSession{rs}, Repositories: []v1alpha1.Repository{repo, unused},
 	}

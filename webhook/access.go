@@ -41,7 +41,11 @@ type missingAccess struct {
 // authorize refuses a request whose author lacks a right that Stash would use for them. It comes
 // before everything that looks at other objects: what they are like is none of a stranger's business.
 func (o *Options) authorize(ctx context.Context, v *review, object, old runtime.Object) (refusal answer, ok bool) {
-	needed := distinct(validators.AccessNeeded(object, old))
+	return o.holds(ctx, v, distinct(validators.AccessNeeded(object, old)))
+}
+
+// holds refuses a request whose author lacks one of some rights.
+func (o *Options) holds(ctx context.Context, v *review, needed []validators.Access) (refusal answer, ok bool) {
 	if len(needed) == 0 {
 		return answer{}, true
 	}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -37,6 +38,8 @@ type Installation struct {
 	// Finished are the values of the restore label whose restores have ended. Their pods no longer
 	// depend on us.
 	Finished []string
+	// Policies are those that act when objects are written: see protection.Acting.
+	Policies []*protection.Policy
 	// Owner is set on the configurations, so that removing it removes them; may be nil.
 	Owner *metav1.OwnerReference
 }
@@ -57,6 +60,17 @@ func (i Installation) withDefaults() Installation {
 	return i
 }
 
+// hooks are the entries of one of the configurations.
+func (i Installation) hooks(mutating bool) []Hook {
+	var out []Hook
+	for _, h := range i.Settings.Hooks() {
+		if h.Mutating == mutating {
+			out = append(out, i.entries(h)...)
+		}
+	}
+	return out
+}
+
 // Mutating builds the MutatingWebhookConfiguration. The same input gives the same output.
 func Mutating(i Installation) *admissionregistrationv1.MutatingWebhookConfiguration {
 	i = i.withDefaults()
@@ -64,10 +78,7 @@ func Mutating(i Installation) *admissionregistrationv1.MutatingWebhookConfigurat
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
-	for _, h := range i.Settings.Hooks() {
-		if !h.Mutating {
-			continue
-		}
+	for _, h := range i.hooks(true) {
 		reinvocation := admissionregistrationv1.NeverReinvocationPolicy
 		if h.Reinvoked {
 			reinvocation = admissionregistrationv1.IfNeededReinvocationPolicy
@@ -89,10 +100,7 @@ func Validating(i Installation) *admissionregistrationv1.ValidatingWebhookConfig
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: i.meta(),
 	}
-	for _, h := range i.Settings.Hooks() {
-		if h.Mutating {
-			continue
-		}
+	for _, h := range i.hooks(false) {
 		out.Webhooks = append(out.Webhooks, admissionregistrationv1.ValidatingWebhook{
 			Name: h.FullName(), ClientConfig: i.client(h), Rules: h.Rules,
 			FailurePolicy: new(h.FailurePolicy), MatchPolicy: new(admissionregistrationv1.Equivalent), SideEffects: new(admissionregistrationv1.SideEffectClassNone),

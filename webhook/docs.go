@@ -44,6 +44,9 @@ func (h Hook) scope() string {
 		}
 		parts = append(parts, strings.Join(operations, ", ")+" of "+strings.Join(r.Resources, ", "))
 	}
+	if h.Policies != nil {
+		parts = append(parts, "as the policy selects")
+	}
 	for _, s := range h.Objects {
 		parts = append(parts, selection("with", s))
 	}

@@ -17,6 +17,7 @@ type Options struct {
 	Pods      Pods
 	Workloads Workloads
 	Own       Own
+	Policies  Policies
 	// Access answers for the rights of who asks.
 	Access Access
 	// Settings are those of the webhook configurations.
@@ -79,6 +80,10 @@ func (o *Options) serve(h Hook) (serveFunc, error) {
 		return func(ctx context.Context, v *review) answer { return o.workload(ctx, v, h.FailurePolicy) }, nil
 	case ServeOwn:
 		return func(ctx context.Context, v *review) answer { return o.own(ctx, v, h.Kind) }, nil
+	case ServeProtection:
+		return o.protection, nil
+	case ServeNamespace:
+		return o.namespaceDefault, nil
 	}
 	return nil, fmt.Errorf("serve hook %q: there is no handler %q", h.Name, h.Serve)
 }
@@ -119,6 +124,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.fail(w, err, start)
 		return
 	}
+	v.policy = r.PathValue("policy")
 	a := e.decide(ctx, &v)
 	out, err := a.write(make([]byte, 0, a.size()), v.uid)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -23,6 +24,10 @@ const (
 	ServeWorkload Serve = "workload"
 	// ServeOwn validates our own kinds.
 	ServeOwn Serve = "own"
+	// ServeProtection judges objects by a ProtectionPolicy.
+	ServeProtection Serve = "protection"
+	// ServeNamespace validates a Namespace that names a blueprint.
+	ServeNamespace Serve = "namespace"
 )
 
 // Hook is one row of the table: everything that the API server and the mux are told about it.
@@ -51,6 +56,9 @@ type Hook struct {
 	Unfinished bool
 	// MatchConditions are CEL; they never use namespaceObject, which fails at evaluation.
 	MatchConditions []admissionregistrationv1.MatchCondition
+	// Policies makes an entry of the hook for each ProtectionPolicy with one of these actions, which
+	// selects namespaces, objects and kinds; without such a policy there is none.
+	Policies []v1beta1.ProtectionAction
 	// OwnWrites leaves out requests of the operator itself, which checks before it writes.
 	OwnWrites bool
 	// Reinvoked hooks are asked again where a later webhook changed the object.
@@ -80,7 +88,7 @@ const early = "a pod would start before its data is restored, and the data would
 
 // Hooks is the table as it is without Settings, in the order of the configurations.
 func Hooks() []Hook {
-	return slices.Concat(podHooks(), workloadHooks(), ownHooks())
+	return slices.Concat(podHooks(), workloadHooks(), policyHooks(), ownHooks())
 }
 
 func podHooks() []Hook {
@@ -161,15 +169,16 @@ func ownHooks() []Hook {
 	deletion.Unsafe, deletion.Risk = "", "while no replica answers, no Repository can be deleted"
 	deletion.Purpose = "Warns who uses a Repository that is deleted, and refuses to delete data that is in use."
 	namespaced, cluster := admissionregistrationv1.NamespacedScope, admissionregistrationv1.ClusterScope
-	v1beta1 := []string{"v1beta1"}
+	beta := []string{"v1beta1"}
 	return []Hook{
 		own("Repository", "repositories", namespaced, []string{"v1alpha1", "v1alpha2"}, create, update),
 		deletion,
-		own("BackupConfiguration", "backupconfigurations", namespaced, v1beta1, create, update),
-		own("BackupSession", "backupsessions", namespaced, v1beta1, create, update),
-		own("RestoreSession", "restoresessions", namespaced, v1beta1, create, update),
-		own("BackupBlueprint", "backupblueprints", cluster, v1beta1, create, update),
-		own("BackupTemplate", "backuptemplates", cluster, v1beta1, create, update),
+		own("BackupConfiguration", "backupconfigurations", namespaced, beta, create, update),
+		own("BackupSession", "backupsessions", namespaced, beta, create, update),
+		own("RestoreSession", "restoresessions", namespaced, beta, create, update),
+		own("BackupBlueprint", "backupblueprints", cluster, beta, create, update),
+		own("BackupTemplate", "backuptemplates", cluster, beta, create, update),
+		own("ProtectionPolicy", "protectionpolicies", cluster, beta, create, update),
 	}
 }
 

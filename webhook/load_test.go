@@ -93,7 +93,7 @@ func TestWhoComesWhileThereIsNoRoomIsAskedToTryAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{cluster: &cluster{}, done: make(chan struct{})}
 		seen := &counts{}
-		h, err := webhook.Handler(webhook.Options{Pods: s, Workloads: s, Own: s, Access: s.access(), Observer: seen})
+		h, err := webhook.Handler(webhook.Options{Pods: s, Workloads: s, Own: s, Policies: s, Access: s.access(), Observer: seen})
 		if err != nil {
 			t.Fatal(err)
 		}

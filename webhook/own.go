@@ -46,6 +46,7 @@ func ownKinds() []ownKind {
 		kindOf(v1beta1.KindRestoreSession, validators.RestoreSession, func(rs *v1beta1.RestoreSession) any { return rs.Spec }),
 		kindOf(v1beta1.KindBackupBlueprint, validators.BackupBlueprint, func(b *v1beta1.BackupBlueprint) any { return b.Spec }),
 		kindOf(v1beta1.KindBackupTemplate, validators.BackupTemplate, func(t *v1beta1.BackupTemplate) any { return t.Spec }),
+		kindOf(v1beta1.KindProtectionPolicy, validators.ProtectionPolicy, func(p *v1beta1.ProtectionPolicy) any { return p.Spec }),
 	}
 }
 

@@ -33,6 +33,8 @@ const (
 	Invalid Reason = "Invalid"
 	// MissingRight: the object would have Stash do what its author may not do.
 	MissingRight Reason = "MissingRight"
+	// Unprotected: a ProtectionPolicy demands a backup, or another one.
+	Unprotected Reason = "Unprotected"
 	// Warned: something is wrong that this request did not cause.
 	Warned Reason = "Warned"
 	// UnknownRestore: the restore label names a restore that this replica does not know yet.
@@ -72,6 +74,7 @@ func Reasons() []ReasonDoc {
 		{Valid, "Nothing is wrong with the object."},
 		{Invalid, "The object is refused, with a list of what is wrong."},
 		{MissingRight, "The object would have Stash do what its author may not do; the answer names each right and how to grant it."},
+		{Unprotected, "A ProtectionPolicy demands a backup, or another one; the answer says which."},
 		{Warned, "Something is wrong that this request did not cause; it passes with a warning."},
 		{UnknownRestore, "The pod's restore label names a RestoreSession that this replica does not know yet; its owner tries again."},
 		{ForeignRestore, "The pod's restore label names a RestoreSession of another workload."},

@@ -31,6 +31,8 @@ type review struct {
 	dryRun               bool
 	object, oldObject    []byte
 	user                 []byte
+	// policy is the one that the path names.
+	policy string
 }
 
 // readBody reads the request at once where its length is known.

@@ -31,6 +31,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/validators"
 	"github.com/seed-731df569/stash/webhook"
 )
@@ -47,6 +48,10 @@ type cluster struct {
 	wanted          webhook.Wanted
 	blueprints      map[string]*v1beta1.BackupBlueprint
 	users           []string
+	answer          protection.Answer
+	asked           *webhook.PolicyRequest
+	problems        blueprint.Problems
+	byDefault       blueprint.Default
 	rights          *rights
 	err             error
 	panics          bool
@@ -71,7 +76,7 @@ func (c *cluster) ActiveRestore(context.Context, webhook.PodRef) (name, hash str
 }
 
 func (c *cluster) ExpansionInput(_ context.Context, t blueprint.Target) (blueprint.Input, error) {
-	return blueprint.Input{Target: t, Blueprints: c.blueprints}, c.err
+	return blueprint.Input{Target: t, Blueprints: c.blueprints, Default: c.byDefault}, c.err
 }
 
 func (c *cluster) Wanted(context.Context, webhook.Workload) (webhook.Wanted, error) {
@@ -88,6 +93,18 @@ func (c *cluster) PairFacts(context.Context, blueprint.Pair, []blueprint.Pair) (
 
 func (c *cluster) Users(context.Context, *v1alpha1.Repository) ([]string, error) {
 	return c.users, c.err
+}
+
+func (c *cluster) Protection(_ context.Context, r webhook.PolicyRequest) (protection.Answer, error) {
+	if c.panics {
+		panic("a bug")
+	}
+	c.asked = &r
+	return c.answer, c.err
+}
+
+func (c *cluster) NamespaceDefault(context.Context, *corev1.Namespace) (blueprint.Problems, []string, error) {
+	return c.problems, c.answer.Warnings, c.err
 }
 
 // counts remembers what was observed.
@@ -107,7 +124,7 @@ func (c *counts) Observe(hook string, d webhook.Decision, r webhook.Reason, seco
 
 func handler(t testing.TB, c *cluster, o webhook.Observer) http.Handler {
 	t.Helper()
-	h, err := webhook.Handler(webhook.Options{Pods: c, Workloads: c, Own: c, Access: c.access(), Observer: o, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	h, err := webhook.Handler(webhook.Options{Pods: c, Workloads: c, Own: c, Policies: c, Access: c.access(), Observer: o, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
 )
@@ -34,15 +36,20 @@ func (o *Options) workload(ctx context.Context, v *review, policy admissionregis
 	}
 	faults, warnings := append(problems.ErrorList(), checked.Errors...), []string(nil)
 	relevant := blueprint.Relevant(w.oldAnnotations, w.target.Annotations, w.oldTemplate, w.target.Template)
-	if relevant {
-		if len(faults) > 0 {
-			return invalid(v, faults, checked.Warnings)
-		}
-		warnings = slices.Concat(expansion.Warnings, checked.Warnings)
-	} else {
+	// What somebody else asks for is no reason to refuse a workload.
+	byDefault := in.Defaulted()
+	switch {
+	case len(faults) > 0 && relevant && !byDefault:
+		return invalid(v, faults, checked.Warnings)
+	case len(faults) > 0:
 		for _, f := range faults {
 			warnings = append(warnings, "not backed up: "+f.Error())
 		}
+	case relevant || byDefault && w.oldTemplate == nil:
+		warnings = slices.Concat(expansion.Warnings, checked.Warnings)
+	}
+	if protection.EmptyExemption(w.target.Annotations) {
+		warnings = append(warnings, fmt.Sprintf("the annotation %s is empty, and exempts nothing: say why no backup is needed", api.AnnotationExemption))
 	}
 	warnings = append(warnings, blueprint.Unknown(w.oldAnnotations, w.target.Annotations)...)
 	wanted, err := o.Workloads.Wanted(ctx, Workload{Namespace: v.namespace, Kind: w.target.Kind, Object: w.object, Pairs: expansion.Pairs})

@@ -137,6 +137,7 @@ func waitForKinds(ctx context.Context, c client.Client, log *slog.Logger) error 
 		for _, list := range []client.ObjectList{
 			&v1alpha1.RepositoryList{}, &v1beta1.BackupConfigurationList{}, &v1beta1.BackupSessionList{},
 			&v1beta1.RestoreSessionList{}, &v1beta1.BackupBlueprintList{}, &v1beta1.BackupTemplateList{},
+			&v1beta1.ProtectionPolicyList{},
 		} {
 			if err = c.List(ctx, list, client.Limit(1)); err != nil {
 				break
@@ -306,11 +307,14 @@ func (a *assembly) objects(ctx context.Context) (metrics.Objects, bool) {
 	var backups v1beta1.BackupSessionList
 	var restores v1beta1.RestoreSessionList
 	var repos v1alpha1.RepositoryList
-	for _, list := range []client.ObjectList{&configs, &backups, &restores, &repos} {
+	var policies v1beta1.ProtectionPolicyList
+	for _, list := range []client.ObjectList{&configs, &backups, &restores, &repos, &policies} {
 		if err := a.world.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			a.log.Warn("metrics could not be derived", "err", err)
 			return o, false
 		}
 	}
-	return metrics.Objects{Configurations: configs.Items, Backups: backups.Items, Restores: restores.Items, Repositories: repos.Items}, true
+	return metrics.Objects{
+		Configurations: configs.Items, Backups: backups.Items, Restores: restores.Items, Repositories: repos.Items, Policies: policies.Items,
+	}, true
 }

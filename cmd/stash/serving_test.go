@@ -57,6 +57,7 @@ func kinds() map[string]map[string]string {
 		"stash.appscode.com/v1beta1": {
 			"backupconfigurations": v1beta1.KindBackupConfiguration,
 			"backupsessions":       v1beta1.KindBackupSession, "restoresessions": v1beta1.KindRestoreSession,
+			"protectionpolicies": v1beta1.KindProtectionPolicy,
 		},
 	}
 }

@@ -64,7 +64,7 @@ func (a *assembly) addWebhooks(ctx context.Context) error {
 		return err
 	}
 	handler, err := webhook.Handler(webhook.Options{
-		Pods: admission, Workloads: admission, Own: admission, Access: &controller.Rights{Client: asker}, Settings: a.options.hooks.settings,
+		Pods: admission, Workloads: admission, Own: admission, Policies: admission, Access: &controller.Rights{Client: asker}, Settings: a.options.hooks.settings,
 		Observer: observer{a.runtime}, Log: a.log,
 	})
 	if err != nil {
@@ -94,6 +94,7 @@ func (a *assembly) watchPlans(ctx context.Context, admission *controller.Admissi
 		&v1beta1.BackupConfiguration{}: all,
 		&v1beta1.BackupBlueprint{}:     all,
 		&v1beta1.BackupTemplate{}:      all,
+		&v1beta1.ProtectionPolicy{}:    all,
 		&v1alpha1.Repository{}:         all,
 		&corev1.Namespace{}:            all,
 		&corev1.ResourceQuota{}:        all,

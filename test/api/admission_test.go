@@ -144,7 +144,7 @@ func answering(t *testing.T, s *apiserver.Server) (*admission, http.Handler) {
 	quiet := slog.New(slog.DiscardHandler)
 	world := &controller.World{Client: mgr.GetClient(), Live: direct, Options: controller.Options{Namespace: "stash", Log: quiet}.WithDefaults()}
 	source, a := controller.NewAdmission(world), &admission{Rights: &controller.Rights{Client: direct}}
-	handler, err := webhook.Handler(webhook.Options{Pods: source, Workloads: source, Own: source, Access: a, Observer: a, Log: quiet})
+	handler, err := webhook.Handler(webhook.Options{Pods: source, Workloads: source, Own: source, Policies: source, Access: a, Observer: a, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,8 @@ func needs() []need {
 		{cluster, ours + "restoresessions/status", "update", "controller: RestoreSessions.act", ""},
 		{cluster, ours + "backupblueprints", watch, "controller: setupWorkloads", "v1beta1.BackupBlueprint"},
 		{cluster, ours + "backuptemplates", watch, "controller: setupWorkloads", "v1beta1.BackupTemplate"},
+		{cluster, ours + "protectionpolicies", watch, "controller: setupProtectionPolicies", "v1beta1.ProtectionPolicy"},
+		{cluster, ours + "protectionpolicies/status", "update", "controller: ProtectionPolicies.Reconcile", ""},
 
 		{cluster, "secrets", "get", "controller: World.secret", "w.Live.Get"},
 		{cluster, apps + "deployments", watch, "controller: setupWorkloads", "target.Workloads"},
@@ -76,6 +78,7 @@ func needs() []need {
 		{cluster, "pods", "delete", "controller: Workloads.free", ""},
 		{cluster, "pods/eviction", "create", "controller: Workloads.replace", `SubResource("eviction")`},
 		{cluster, "persistentvolumeclaims", "get", "controller: World.volumeID", "PersistentVolumeClaim"},
+		{cluster, "persistentvolumeclaims", "list", "controller: World.claims", "PartialObjectMetadataList"},
 		{cluster, "nodes", watch, "controller: World.WatchNodes", "corev1.Node"},
 		{cluster, "namespaces", watch, "controller: setupBackupConfigurations", "corev1.Namespace"},
 		{cluster, "namespaces", "patch", "controller: World.labelNamespace", ""},

@@ -1,0 +1,168 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/protection"
+	"github.com/seed-731df569/stash/target"
+)
+
+// inventory is what policies are judged by, read once for all objects. It holds the cache's own objects:
+// nothing of it is changed.
+type inventory struct {
+	namespaces map[string]protection.Namespace
+	// backups by the key of their target.
+	backups map[string][]protection.Backup
+}
+
+// inventory reads namespaces and backups from the cache.
+func (w *World) inventory(ctx context.Context) (*inventory, error) {
+	out := &inventory{namespaces: map[string]protection.Namespace{}, backups: map[string][]protection.Backup{}}
+	var namespaces corev1.NamespaceList
+	var repos v1alpha1.RepositoryList
+	var configs v1beta1.BackupConfigurationList
+	for _, list := range []client.ObjectList{&namespaces, &repos, &configs} {
+		if err := w.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list %T: %w", list, err)
+		}
+	}
+	for i := range namespaces.Items {
+		// What is in a namespace that goes away needs no protection any more.
+		if n := &namespaces.Items[i]; n.DeletionTimestamp == nil {
+			out.namespaces[n.Name] = protection.NamespaceOf(n)
+		}
+	}
+	places := map[string]string{}
+	for i := range repos.Items {
+		places[repos.Items[i].Namespace+"/"+repos.Items[i].Name] = location(&repos.Items[i])
+	}
+	for i := range configs.Items {
+		c := &configs.Items[i]
+		if c.Spec.Target == nil || c.DeletionTimestamp != nil {
+			continue
+		}
+		key := target.KeyOf(c.Spec.Target.Ref, c.Namespace)
+		out.backups[key] = append(out.backups[key], protection.Backup{
+			Configuration: c, Location: places[repositoryKey(c.Spec.Repository, c.Namespace)], Problem: notReady(c),
+		})
+	}
+	return out, nil
+}
+
+// notReady says why a configuration makes no backups; empty where it does, or where that is not known
+// yet.
+func notReady(c *v1beta1.BackupConfiguration) string {
+	if c.Status.Phase == "" || c.Status.Phase == v1beta1.BackupInvokerReady {
+		return ""
+	}
+	for _, kind := range []string{api.ValidationPassed, api.RepositoryFound, api.BackendSecretFound, api.BackupTargetFound, api.CronJobCreated} {
+		if cond := api.FindCondition(c.Status.Conditions, kind); cond != nil && cond.Status != metav1.ConditionTrue {
+			return cond.Message
+		}
+	}
+	return fmt.Sprintf("it is %s", c.Status.Phase)
+}
+
+// judgedObject is an object that a policy may select.
+type judgedObject struct {
+	object client.Object
+	protection.Object
+}
+
+// objects calls fn for every object of a kind.
+func (w *World) objects(ctx context.Context, k target.Kind, in *inventory, fn func(judgedObject)) error {
+	if k.GVK == target.PersistentVolumeClaim().GVK {
+		return w.claims(ctx, in, fn)
+	}
+	return w.eachWorkload(ctx, k, func(o client.Object) {
+		n, known := in.namespaces[o.GetNamespace()]
+		t, ok := blueprint.TargetOf(o, o.GetNamespace())
+		if !known || !ok || o.GetDeletionTimestamp() != nil {
+			return
+		}
+		judged := protection.ObjectOf(&t, n)
+		judged.Backups = in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
+		fn(judgedObject{object: o, Object: judged})
+	}, client.UnsafeDisableDeepCopy)
+}
+
+// claimsAtOnce is how many claims are read at a time.
+const claimsAtOnce = 500
+
+// claims calls fn for every PersistentVolumeClaim. They are not kept in memory, and of each the metadata
+// is read only.
+func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)) error {
+	users, err := w.usersOfClaims(ctx, in)
+	if err != nil {
+		return err
+	}
+	next := ""
+	for {
+		list := &metav1.PartialObjectMetadataList{}
+		gvk := target.PersistentVolumeClaim().GVK
+		gvk.Kind += "List"
+		list.SetGroupVersionKind(gvk)
+		if err := w.Live.List(ctx, list, client.Limit(claimsAtOnce), client.Continue(next)); err != nil {
+			return fmt.Errorf("list PersistentVolumeClaims: %w", err)
+		}
+		for i := range list.Items {
+			o := &list.Items[i]
+			n, known := in.namespaces[o.Namespace]
+			if !known || o.DeletionTimestamp != nil {
+				continue
+			}
+			o.SetGroupVersionKind(target.PersistentVolumeClaim().GVK)
+			fn(judgedObject{object: o, Object: claim(o, n, users)})
+		}
+		if next = list.Continue; next == "" {
+			return nil
+		}
+	}
+}
+
+// claim makes what a policy looks at of a claim's metadata.
+func claim(o metav1.Object, n protection.Namespace, users map[string][]claimUser) protection.Object {
+	out := protection.Object{
+		Kind: target.PersistentVolumeClaim(), Namespace: n, Name: o.GetName(), Labels: o.GetLabels(), Annotations: o.GetAnnotations(), Persistent: true,
+	}
+	for _, h := range users[n.Name] {
+		for _, b := range h.backups {
+			if protection.HoldsClaim(&h.target, b.Configuration, out.Name) {
+				out.Backups = append(out.Backups, b)
+			}
+		}
+	}
+	return out
+}
+
+// claimUser is a workload with backups, which may be of claims.
+type claimUser struct {
+	target  blueprint.Target
+	backups []protection.Backup
+}
+
+// usersOfClaims are the workloads with backups, by namespace.
+func (w *World) usersOfClaims(ctx context.Context, in *inventory) (map[string][]claimUser, error) {
+	out := map[string][]claimUser{}
+	for _, k := range target.Workloads() {
+		err := w.eachWorkload(ctx, k, func(o client.Object) {
+			backups := in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
+			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok && len(backups) > 0 {
+				out[o.GetNamespace()] = append(out[o.GetNamespace()], claimUser{t, backups})
+			}
+		}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", k.Resource, err)
+		}
+	}
+	return out, nil
+}
