@@ -141,4 +141,3 @@ func (w *World) namespace(ctx context.Context, name string) (protection.Namespac
 	}
 	return protection.NamespaceOf(ns), nil
 }
-

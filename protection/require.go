@@ -80,8 +80,12 @@ func reach(r *v1beta1.RetentionPolicy, mean time.Duration) time.Duration {
 		n    int64
 		unit time.Duration
 	}{
-		{r.KeepLast, mean}, {r.KeepHourly, time.Hour}, {r.KeepDaily, day},
-		{r.KeepWeekly, 7 * day}, {r.KeepMonthly, 28 * day}, {r.KeepYearly, 365 * day},
+		{r.KeepLast, mean},
+		{r.KeepHourly, time.Hour},
+		{r.KeepDaily, day},
+		{r.KeepWeekly, 7 * day},
+		{r.KeepMonthly, 28 * day},
+		{r.KeepYearly, 365 * day},
 	} {
 		// Backups that are further apart than the unit are counted in the same way: one for each that has any.
 		unit := max(k.unit, mean)

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -8,12 +9,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/webhook"
 )
@@ -120,5 +125,78 @@ func TestAPolicyIsAskedAboutTheObjectBeforeAndAfter(t *testing.T) {
 	})
 	if d := cmp.Diff(runtime.Object(claim), c.asked.Object); d != "" || c.asked.Old != nil {
 		t.Error(d)
+	}
+}
+
+func TestADefaultAtAdmission(t *testing.T) {
+	const path = "/mutate/workloads/default"
+	wanted := webhook.Wanted{Stamp: mutators.Stamp{Inject: "h1"}}
+	applied := blueprint.Default{Blueprints: []string{"gold"}, Source: `ProtectionPolicy "all"`}
+	missing := blueprint.Default{Blueprints: []string{"gone"}, Source: `ProtectionPolicy "all"`}
+	claimed := func(d *appsv1.Deployment) {
+		d.Spec.Template.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c"}}
+	}
+	paths := map[string]string{api.AnnotationTargetPaths: "/elsewhere"}
+	for name, c := range map[string]struct {
+		object, old *appsv1.Deployment
+		by          blueprint.Default
+		want        string
+		stamp       string
+		says        string
+	}{
+		"the first pod has its sidecar, and who writes it is told why": {
+			deployment(nil, claimed), nil, applied, "patched Stamped", "h1", `blueprint gold is applied, since ProtectionPolicy "all" asks for it`,
+		},
+		"one that runs is left to the controller": {deployment(nil, claimed), deployment(nil, claimed), applied, "allowed NotOurs", "", ""},
+		"a missing blueprint is not its owner's fault": {
+			deployment(nil, claimed), nil, missing, "patched Stamped", "h1", `not backed up: ProtectionPolicy "all": Invalid value: "gone"`,
+		},
+		"nor are paths that fit no mount a reason to refuse": {
+			deployment(paths, claimed), nil, applied, "patched Stamped", "h1", "not backed up: metadata.annotations[stash.appscode.com/target-paths]",
+		},
+		"an exemption without a reason is told": {
+			deployment(map[string]string{api.AnnotationExemption: " "}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", "exempts nothing: say why",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cl := cluster{wanted: wanted, byDefault: c.by, blueprints: blueprints()}
+			response, patched, what := ask(t, &cl, path, workloadRequest(t, c.object, c.old))
+			var d appsv1.Deployment
+			if err := json.Unmarshal(patched, &d); err != nil {
+				t.Fatal(err)
+			}
+			if what != c.want || d.Spec.Template.Labels[api.LabelInject] != c.stamp || !strings.Contains(strings.Join(response.Warnings, "\n"), c.says) {
+				t.Errorf("%s, %v: %v", what, d.Spec.Template.Labels, response.Warnings)
+			}
+		})
+	}
+}
+
+func TestNamespacesThatAskForBackups(t *testing.T) {
+	ns := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: map[string]string{api.AnnotationBlueprint: "daily"}}}
+	problem := blueprint.Problems{{Reason: blueprint.ReasonNamespaceNotAllowed, Field: "metadata.annotations[x]", Value: "daily", Detail: "may not be used"}}
+	for name, c := range map[string]struct {
+		cluster cluster
+		want    string
+		says    string
+	}{
+		"by somebody who may change all workloads": {cluster{}, "allowed Valid", ""},
+		"by somebody who may not":                  {cluster{rights: &rights{lacks: []string{"update statefulsets/"}}}, "denied MissingRight", "update statefulsets.apps in namespace shop"},
+		"a blueprint that does not admit it":       {cluster{problems: problem}, "denied Invalid", "may not be used"},
+		"a blueprint that is not there yet":        {cluster{answer: protection.Answer{Warnings: []string{"not yet"}}}, "allowed Warned", "not yet"},
+		"nobody knows":                             {cluster{err: errors.New("gone")}, "denied LookupFailed", "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, _, what := ask(t, &c.cluster, "/validate/namespaces", &admissionv1.AdmissionRequest{
+				Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Namespace"}, Operation: admissionv1.Create, Name: "shop", Object: raw(t, ns),
+			})
+			text := strings.Join(response.Warnings, "\n")
+			if response.Result != nil {
+				text += response.Result.Message
+			}
+			if what != c.want || !strings.Contains(text, c.says) {
+				t.Errorf("%s: %s", what, text)
+			}
+		})
 	}
 }

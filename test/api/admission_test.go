@@ -46,9 +46,10 @@ const operatorName = "system:serviceaccount:stash:stash-operator"
 type admission struct {
 	*controller.Rights
 
-	mu    sync.Mutex
-	users []authenticationv1.UserInfo
-	seen  []string
+	mu           sync.Mutex
+	users        []authenticationv1.UserInfo
+	seen         []string
+	installation webhook.Installation
 	// busy counts the requests that were asked to come again.
 	busy int
 }
@@ -109,6 +110,7 @@ func serve(t *testing.T, s *apiserver.Server) *admission {
 	a, handler := answering(t, s)
 	installation := webhook.Installation{Namespace: "stash"}
 	installation.URL, installation.CABundle = listen(t, s.MachineIP, a.busyOnce(handler))
+	a.installation = installation
 	for _, o := range []client.Object{webhook.Mutating(installation), webhook.Validating(installation)} {
 		if err := s.Client.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
@@ -222,6 +224,7 @@ func testAdmission(t *testing.T, s *apiserver.Server) {
 	t.Run("the operator is not asked", func(t *testing.T) { testOperator(t, s, a) })
 	t.Run("the whole user is asked about", func(t *testing.T) { testUser(t, s, a) })
 	t.Run("a busy webhook is asked again", func(t *testing.T) { testBusy(t, s, a) })
+	t.Run("policies", func(t *testing.T) { testPolicies(t, s, a) })
 	t.Run("nobody answers", func(t *testing.T) {
 		s.Kubectl(t, "", "delete", "clusterrolebinding", "stash-operator")
 		eachCase(t, "testdata/rights_unknown.txtar", func(t *testing.T, parts map[string]*txtar.File) { testPerson(t, s, parts) })

@@ -25,7 +25,8 @@ func (s *site) calls() map[string]float64 {
 		labels, ours := strings.CutPrefix(lines.Text(), metric)
 		_, hook, named := strings.Cut(labels, name)
 		hook, _, _ = strings.Cut(hook, `"`)
-		if !ours || !named || !strings.HasSuffix(hook, ".pods."+api.Group) && !strings.HasSuffix(hook, ".workloads."+api.Group) {
+		if !ours || !named || !strings.HasSuffix(hook, ".pods."+api.Group) && !strings.HasSuffix(hook, ".workloads."+api.Group) &&
+			!strings.HasSuffix(hook, ".protection."+api.Group) {
 			continue
 		}
 		count, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)

@@ -23,6 +23,7 @@ func TestSideBySide(t *testing.T) {
 		{"security", security()},
 		{"backends", backends()},
 		{"refusals", refusals()},
+		{"policies", policies()},
 		{"retention", retention()},
 		{"restores", restores()},
 		{"bad storage and pods", badStorage()},
