@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -22,6 +23,18 @@ import (
 	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/webhook"
 )
+
+func (c *cluster) Protection(_ context.Context, r webhook.PolicyRequest) (protection.Answer, error) {
+	if c.panics {
+		panic("a bug")
+	}
+	c.asked = &r
+	return c.answer, c.err
+}
+
+func (c *cluster) NamespaceDefault(context.Context, *corev1.Namespace) (blueprint.Problems, []string, error) {
+	return c.problems, c.answer.Warnings, c.err
+}
 
 func acting(t *testing.T, texts ...string) []*protection.Policy {
 	t.Helper()

@@ -10,13 +10,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,7 +22,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
@@ -93,18 +90,6 @@ func (c *cluster) PairFacts(context.Context, blueprint.Pair, []blueprint.Pair) (
 
 func (c *cluster) Users(context.Context, *v1alpha1.Repository) ([]string, error) {
 	return c.users, c.err
-}
-
-func (c *cluster) Protection(_ context.Context, r webhook.PolicyRequest) (protection.Answer, error) {
-	if c.panics {
-		panic("a bug")
-	}
-	c.asked = &r
-	return c.answer, c.err
-}
-
-func (c *cluster) NamespaceDefault(context.Context, *corev1.Namespace) (blueprint.Problems, []string, error) {
-	return c.problems, c.answer.Warnings, c.err
 }
 
 // counts remembers what was observed.
@@ -393,36 +378,4 @@ func workloadRequest(t testing.TB, object, old *appsv1.Deployment) *admissionv1.
 		r.Operation, r.OldObject = admissionv1.Update, raw(t, old)
 	}
 	return r
-}
-
-func TestGoldenConfigurations(t *testing.T) {
-	got, err := webhook.Render(webhook.Installation{Namespace: "stash", CABundle: []byte("bundle"), Finished: []string{"b", "a", "b"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "testdata/configurations.golden.yaml", string(got))
-	golden(t, "testdata/hooks.golden.md", webhook.Docs())
-	m, v := webhook.Mutating(webhook.Installation{Namespace: "stash", URL: "https://127.0.0.1:1"}), webhook.Validating(webhook.Installation{Namespace: "stash"})
-	if *m.Webhooks[0].ClientConfig.URL != "https://127.0.0.1:1/mutate/pods/backup" || len(v.Webhooks) == 0 {
-		t.Error("URL mode")
-	}
-	if b, _ := yaml.Marshal(m); bytes.Contains(b, []byte("namespaceObject")) {
-		t.Error("namespaceObject fails at evaluation")
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
 }
