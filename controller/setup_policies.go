@@ -1,7 +1,7 @@
 package controller
 
 import (
-	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/target"
@@ -34,12 +35,16 @@ func setupProtectionPolicies(mgr ctrl.Manager, w *World, configurations *Webhook
 		Complete(&ProtectionPolicies{World: w, Changed: configurations.Poke})
 }
 
-// redescribed lets namespaces pass whose labels or annotations changed, other than labels of ours.
+// redescribed lets namespaces pass whose labels changed, other than those that are ours, or the
+// annotations that hold for all of their workloads. Others write annotations of theirs all the time.
 func redescribed() predicate.Predicate {
 	return predicate.Funcs{
 		GenericFunc: func(event.GenericEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return !sameForeign(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+			return !sameForeign(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
+				slices.ContainsFunc([]string{api.AnnotationBlueprint, api.AnnotationExemption}, func(key string) bool {
+					return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key]
+				})
 		},
 	}
 }

@@ -149,24 +149,22 @@ type ProtectionRequirements struct {
 	// MaxInterval is the longest time that may lie between two scheduled backups, for example 24h. A
 	// configuration that is paused or has no schedule does not meet it.
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$`
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="must be at least 1m, for example 24h; leave it out for no limit",reason=FieldValueInvalid
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(h|m|s|ms))+$') && duration(self) >= duration('1m')",message="must be a duration of at least 1m in hours, minutes and seconds, for example 24h; leave it out for no limit",reason=FieldValueInvalid
 	// +optional
 	MaxInterval *metav1.Duration `json:"maxInterval,omitempty"`
 	// MinRetention is how far back the oldest snapshot must reach that schedule and retention policy
 	// keep, for example 720h for 30 days.
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$`
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="must be at least 1m, for example 720h for 30 days; leave it out for no limit",reason=FieldValueInvalid
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(h|m|s|ms))+$') && duration(self) >= duration('1m')",message="must be a duration of at least 1m in hours, minutes and seconds, for example 720h for 30 days; leave it out for no limit",reason=FieldValueInvalid
 	// +optional
 	MinRetention *metav1.Duration `json:"minRetention,omitempty"`
 }
 
 // RequiredRepository names Repositories by what all of its fields say.
 //
-// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="has(self.__namespace__) || has(self.name) || has(self.location)",message="means any Repository: write its namespace, name or location, or leave repositories out",reason=FieldValueRequired
 type RequiredRepository struct {
 	// Namespace of the Repository. Default: any.
 	// +kubebuilder:validation:MaxLength=63
@@ -179,7 +177,7 @@ type RequiredRepository struct {
 	// Location is the place of the Repository or a folder above it, for example
 	// s3://s3.example.com/backups. Default: any.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^(s3|local)://[^/].*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(s3|local)://[^/]')",message="must be a place as Stash spells it: s3://<host>/<bucket>[/<prefix>] or local://<kind>/...; for example s3://s3.example.com/backups",reason=FieldValueInvalid
 	// +optional
 	Location string `json:"location,omitempty"`
 }
