@@ -37,8 +37,9 @@ func policyAccess(p, old *v1beta1.ProtectionPolicy) []Access {
 	if err != nil {
 		return nil // refused by name
 	}
-	var out []Access
-	for _, k := range policy.Kinds() {
+	kinds := policy.Kinds()
+	out := make([]Access, 0, len(kinds))
+	for _, k := range kinds {
 		out = append(out, Access{
 			Verb: "update", Group: k.GVK.Group, Resource: k.Resource, Field: field.NewPath("spec", "default"),
 			Why: "pods of all that the policy selects get the backup sidecar, which reads their volumes",
@@ -50,8 +51,9 @@ func policyAccess(p, old *v1beta1.ProtectionPolicy) []Access {
 // NamespaceAccess returns the rights that whoever has all workloads of a namespace backed up by its
 // annotation must hold.
 func NamespaceAccess(namespace string, at *field.Path) []Access {
-	var out []Access
-	for _, k := range protection.Defaulted() {
+	kinds := protection.Defaulted()
+	out := make([]Access, 0, len(kinds))
+	for _, k := range kinds {
 		out = append(out, Access{
 			Verb: "update", Group: k.GVK.Group, Resource: k.Resource, Namespace: namespace, Field: at,
 			Why: "the pods of all of them get the backup sidecar, which reads their volumes",

@@ -104,7 +104,7 @@ func requirements(s *metav1.LabelSelector) []metav1.LabelSelectorRequirement {
 	if s == nil {
 		return nil
 	}
-	var out []metav1.LabelSelectorRequirement
+	out := make([]metav1.LabelSelectorRequirement, 0, len(s.MatchLabels)+len(s.MatchExpressions))
 	for key, value := range s.MatchLabels {
 		out = append(out, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{value}})
 	}
