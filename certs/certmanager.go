@@ -41,15 +41,15 @@ type CertManager struct {
 }
 
 // Issued returns what is to be served. Its errors say why there is nothing, and what to do.
-func (c *CertManager) Issued(ctx context.Context, now time.Time, names []string) (*Issued, error) {
-	issued, err := c.read(ctx, now, names)
+func (c *CertManager) Issued(ctx context.Context, now time.Time, t Terms) (*Issued, error) {
+	issued, err := c.read(ctx, now, t)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %q of cert-manager: %w", c.Namespace+"/"+c.Name, err)
 	}
 	return issued, nil
 }
 
-func (c *CertManager) read(ctx context.Context, now time.Time, names []string) (*Issued, error) {
+func (c *CertManager) read(ctx context.Context, now time.Time, t Terms) (*Issued, error) {
 	certificate := &cmapi.Certificate{}
 	err := c.Client.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: c.Name}, certificate)
 	switch {
@@ -72,7 +72,7 @@ func (c *CertManager) read(ctx context.Context, now time.Time, names []string) (
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %q: %w", certificate.Spec.SecretName, err)
 	}
-	issued, err := NewIssued(now, secret.Data, names)
+	issued, err := NewIssued(now, secret.Data, t)
 	if err != nil {
 		return nil, fmt.Errorf("secret %q: %w%s", certificate.Spec.SecretName, err, because(certificate))
 	}

@@ -58,7 +58,7 @@ func TestWhyThereIsNothingOfCertManagersIsSaid(t *testing.T) {
 	kind := schema.GroupResource{Group: "cert-manager.io", Resource: "certificates"}
 	failed := cmapi.CertificateCondition{Type: cmapi.CertificateConditionReady, Status: cmmeta.ConditionFalse, Reason: "DoesNotExist", Message: "Issuing certificate as Secret does not exist"}
 	i := newIssuer(t, start())
-	good := issuedSecret(i.secret(start(), time.Hour, names()...))
+	good := issuedSecret(i.secret(start(), 24*time.Hour, names()...))
 	for name, c := range map[string]struct {
 		refuse  error
 		objects []client.Object
@@ -76,13 +76,13 @@ func TestWhyThereIsNothingOfCertManagersIsSaid(t *testing.T) {
 		"the API server is away":       {errors.New("connection refused"), nil, "read: connection refused"},
 		"nothing runs":                 {nil, []client.Object{certificate()}, `there is no Secret "stash-issued"; it has no status: the controllers of cert-manager seem not to run`},
 		"it is not issued yet":         {nil, []client.Object{certificate(failed)}, `there is no Secret "stash-issued"; Ready: DoesNotExist: Issuing certificate as Secret does not exist`},
-		"it is for other names":        {nil, []client.Object{certificate(), issuedSecret(i.secret(start(), time.Hour, "a.example.com"))}, "it is not for stash-webhook.stash.svc"},
+		"it is for other names":        {nil, []client.Object{certificate(), issuedSecret(i.secret(start(), 24*time.Hour, "a.example.com"))}, "it is not for stash-webhook.stash.svc"},
 		"it is good":                   {nil, []client.Object{certificate(), good}, ""},
 		"it is good and being renewed": {nil, []client.Object{certificate(failed), good}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &certs.CertManager{Client: cluster(t, c.refuse, c.objects...), Namespace: "stash", Name: "stash"}
-			issued, err := m.Issued(t.Context(), start(), names())
+			issued, err := m.Issued(t.Context(), start(), ours())
 			switch {
 			case c.want == "" && (err != nil || issued == nil):
 				t.Errorf("error = %v", err)

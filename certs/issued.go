@@ -22,8 +22,9 @@ type Issued struct {
 var ErrUnusable = errors.New("it cannot be served")
 
 // NewIssued takes the data of a TLS Secret, where clients that trust its CA would talk to a server
-// with its certificate. Its errors are ErrUnusable and say why.
-func NewIssued(now time.Time, data map[string][]byte, names []string) (*Issued, error) {
+// with its certificate, and for long enough that our own CA can be made known if nobody renews it. Its
+// errors are ErrUnusable and say why.
+func NewIssued(now time.Time, data map[string][]byte, t Terms) (*Issued, error) {
 	i := &Issued{Cert: data[KeyLeafCert], Key: data[KeyLeafKey], CA: withNewline(data[KeyCACert])}
 	chain, roots := decodeAll(i.Cert), decodeAll(i.CA)
 	switch {
@@ -34,11 +35,15 @@ func NewIssued(now time.Time, data map[string][]byte, names []string) (*Issued, 
 	case len(roots) == 0:
 		return nil, fmt.Errorf("%w: there is no %s, so clients would not know whom to trust; use an issuer that tells its CA, as those of type ca, selfSigned or vault do", ErrUnusable, KeyCACert)
 	}
-	if missing := lacking(chain[0], names); len(missing) > 0 {
+	if missing := lacking(chain[0], t.Names); len(missing) > 0 {
 		return nil, fmt.Errorf("%w: it is not for %s; write them into spec.dnsNames", ErrUnusable, strings.Join(missing, ", "))
 	}
-	if err := verify(now, chain, roots, names); err != nil {
+	if err := verify(now, chain, roots, t.Names); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	if left := chain[0].NotAfter.Sub(now); left <= t.reserve() {
+		return nil, fmt.Errorf("%w: it is valid for %s more, and to go over to another takes up to %s; have it live longer (spec.duration), and see why it is not renewed",
+			ErrUnusable, left.Round(time.Second), t.reserve())
 	}
 	return i, nil
 }

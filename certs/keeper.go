@@ -147,7 +147,7 @@ func (k *Keeper) terms(ctx context.Context) Terms {
 	if !t.Managed {
 		return t
 	}
-	issued, err := k.CertManager.Issued(ctx, k.now(), k.Names)
+	issued, err := k.CertManager.Issued(ctx, k.now(), t)
 	t.Issued = issued
 	trouble := ""
 	if err != nil {

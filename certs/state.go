@@ -76,8 +76,8 @@ func (t Terms) overlap() time.Duration {
 	return Overlap
 }
 
-// reserve is how much of a leaf's life must be left while nobody renews it: after that, our own CA
-// needs the time to be learned.
+// reserve is how much of a leaf's life must be left while nobody renews it: the rest is for clients to
+// learn our own CA.
 func (t Terms) reserve() time.Duration { return 4 * t.overlap() }
 
 // state is a Secret's data, decoded. What is damaged is nil.

@@ -23,7 +23,7 @@ func (d *Doctor) certificates(ctx context.Context, s *site) []Finding {
 	if s.options.Certificate == "" {
 		return append(out, judgeIssuer(s.secret, false, nil)...)
 	}
-	_, err := (&certs.CertManager{Client: d.client, Namespace: d.Namespace, Name: s.options.Certificate}).Issued(ctx, d.now(), names)
+	_, err := (&certs.CertManager{Client: d.client, Namespace: d.Namespace, Name: s.options.Certificate}).Issued(ctx, d.now(), certs.Terms{Names: names, Overlap: s.options.Overlap})
 	return append(out, judgeIssuer(s.secret, true, err)...)
 }
 
@@ -32,9 +32,9 @@ func judgeIssuer(have certs.Inspected, managed bool, trouble error) []Finding {
 	theirs := have.Issuer == certs.IssuerCertManager
 	switch {
 	case trouble != nil && theirs:
-		return []Finding{warn("an hour before it expires the operator goes over to its own CA", "what cert-manager issued is served, and would not be renewed: %v", trouble)}
+		return []Finding{warn("have cert-manager issue it: an hour before it expires the operator goes over to its own CA", "what cert-manager issued is served, and would not be renewed: %v", trouble)}
 	case trouble != nil:
-		return []Finding{warn("until then the operator serves with its own CA", "nothing of cert-manager's is served: %v", trouble)}
+		return []Finding{warn("have cert-manager issue it: until then the operator serves with its own CA", "nothing of cert-manager's is served: %v", trouble)}
 	case managed && !theirs:
 		return []Finding{warn("wait for the time of --ca-overlap (15 minutes): its CA is made known to all clients first", "what cert-manager issued is not served yet")}
 	case !managed && theirs:

@@ -31,6 +31,8 @@ type Options struct {
 	Hooks webhook.Settings
 	// Certificate of cert-manager that is to be served; empty where the operator's own CA signs.
 	Certificate string
+	// Overlap is how long a CA is trusted before it signs.
+	Overlap time.Duration
 }
 
 // Doctor looks at one installation.

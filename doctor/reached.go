@@ -18,8 +18,8 @@ import (
 	"github.com/seed-731df569/stash/target"
 )
 
-// reached has the API server ask the webhook: a dry run of a pod of a restore that does not exist is
-// refused by ours, in words that name it. The operator's own requests reach that hook as all others
+// reached has the API server ask the webhook: a dry run of a pod that asks for a refusal is refused by
+// ours, in words that name what it asks for. The operator's own requests reach that hook as all others
 // do.
 func (d *Doctor) reached(ctx context.Context, _ *site) []Finding {
 	list := &corev1.NamespaceList{}
@@ -32,7 +32,7 @@ func (d *Doctor) reached(ctx context.Context, _ *site) []Finding {
 	}
 	restore := "doctor-" + rand.String(8)
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "stash-doctor-", Labels: map[string]string{api.LabelRestore: restore}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "stash-doctor-", Labels: map[string]string{api.LabelRestore: restore, api.LabelProbe: "reached"}},
 		Spec:       corev1.PodSpec{AutomountServiceAccountToken: new(false), Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
 	}
 	begin := d.now()
@@ -59,20 +59,20 @@ func anyNamespace(list []corev1.Namespace, own string) (string, bool) {
 	return found, found != ""
 }
 
-// judgeReached reads what became of the pod of a restore that does not exist.
+// judgeReached reads what became of the pod that asked for a refusal.
 func judgeReached(err error, restore string, took time.Duration) Finding {
 	message := messageOf(err)
 	const calling = "failed calling webhook"
 	switch {
 	case err == nil:
-		return fail("see check webhooks: the hook is missing, or does not select such pods", "the API server let a pod of an unknown restore pass, without asking the webhook")
+		return fail("see check webhooks: the hook is missing, or does not select such pods", "the API server let the probe pass, without asking the webhook")
 	case strings.Contains(message, api.Group) && strings.Contains(message, fmt.Sprintf("%q", restore)) && !strings.Contains(message, calling):
 		return slow(took)
 	case strings.Contains(message, calling):
 		return fail("see checks replicas, certificates and webhooks. If those are fine, something keeps the API server from port 9443 of the operator's pods: a NetworkPolicy, or a firewall between control plane and nodes",
 			"the API server does not get an answer of the webhook: %s", message)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return warn("have an exception made for dry runs of the operator, or ask a namespace of your own: kubectl run probe --dry-run=server --image=probe --labels="+api.LabelRestore+"=none",
+		return warn("have an exception made for dry runs of the operator, or ask a namespace of your own: kubectl run probe --dry-run=server --image=probe --labels="+api.LabelRestore+"=none,"+api.LabelProbe+"=reached",
 			"not checked: somebody else refused the probe before the webhook was asked: %s", message)
 	}
 	return fail("see whether the API server is well, and who may create pods", "the probe got no answer: %v", err)

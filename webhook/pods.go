@@ -24,6 +24,9 @@ func (o *Options) pod(ctx context.Context, v *review, policy admissionregistrati
 	plans := make([]mutators.Plan, 0, 2)
 	reason := Reason("")
 	if ref.Stamp.Restore != "" {
+		if isProbe(v.object) {
+			return deny(UnknownRestore, "the pod asks for restore %q to find out whether it is looked at, and it is", ref.Stamp.Restore)
+		}
 		plan, state, err := o.Pods.RestorePlan(ctx, ref)
 		if a, refused := refuseRestore(&ref, state, err); refused {
 			return a

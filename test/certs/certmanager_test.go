@@ -41,7 +41,8 @@ func TestCertManager(t *testing.T) {
 	o.start()
 	s.Install(t) // our kinds are closed without their webhooks again
 	s.Kubectl(t, "", "create", "namespace", "shop")
-	s.Kubectl(t, fmt.Sprintf(repository, "kept"), "create", "--filename=-")
+	s.Kubectl(t, "", "create", "secret", "generic", "storage", "--namespace=shop", "--from-literal=RESTIC_PASSWORD=x", "--from-literal=AWS_ACCESS_KEY_ID=x", "--from-literal=AWS_SECRET_ACCESS_KEY=x")
+	s.Kubectl(t, fmt.Sprintf(repository, "kept"), "create", "--filename=-") // its worker needs the CA
 	o.served("stash-ca", 1)
 	c := o.connect(t)
 
@@ -77,7 +78,14 @@ func TestCertManager(t *testing.T) {
 		}
 		return nil
 	})
-	o.renew("stash")
+	o.await("a certificate of the new root", func() error {
+		if slices.Equal(o.secret("stash-issued", "ca.crt"), o.secret("stash-root", "tls.crt")) {
+			return nil
+		}
+		o.renew("stash") // again, where the issuer had not heard of its new root yet
+		time.Sleep(3 * time.Second)
+		return errors.New("it is of the root of before")
+	})
 	o.await("both roots", func() error { return o.trusted(2) })
 	o.served("stash-root", 1)
 	if o.leaf().CheckSignatureFrom(decode(t, root)) == nil {

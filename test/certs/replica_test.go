@@ -31,7 +31,7 @@ import (
 )
 
 // overlap is that of the operators: long enough for this machine when it is busy.
-const overlap = 20 * time.Second
+const overlap = 12 * time.Second
 
 // operators runs the operator's own program, with the rights of its account, behind its Services.
 type operators struct {
