@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -81,13 +82,14 @@ func (c *CertManager) read(ctx context.Context, now time.Time, t Terms) (*Issued
 
 // because is what cert-manager says of a certificate that is not ready.
 func because(c *cmapi.Certificate) string {
-	text := ""
+	var told strings.Builder
 	for _, condition := range c.Status.Conditions {
 		if condition.Type == cmapi.CertificateConditionReady && condition.Status != cmmeta.ConditionTrue ||
 			condition.Type == cmapi.CertificateConditionIssuing && condition.Reason != "" && condition.Status == cmmeta.ConditionFalse {
-			text += fmt.Sprintf("; %s: %s: %s", condition.Type, condition.Reason, condition.Message)
+			fmt.Fprintf(&told, "; %s: %s: %s", condition.Type, condition.Reason, condition.Message)
 		}
 	}
+	text := told.String()
 	if text == "" && len(c.Status.Conditions) == 0 {
 		return "; it has no status: the controllers of cert-manager seem not to run"
 	}

@@ -68,16 +68,21 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 	if err != nil || told == nil || outdated && r.Error != "" {
 		return ignoreGone(err)
 	}
-	if r.Error != "" {
-		g.event(told, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
-	}
-	if r.Error == "" && !outdated && w.Operation == v1alpha1.OperationCheck {
-		g.tellIntegrity(told)
+	g.tellWork(ctx, told, *w, r, outdated)
+	return nil
+}
+
+// tellWork tells people what came of an operation, and its configuration of its retention.
+func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, outdated bool) {
+	switch {
+	case r.Error != "":
+		g.event(repo, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
+	case !outdated && w.Operation == v1alpha1.OperationCheck:
+		g.tellIntegrity(repo)
 	}
 	if w.Operation == v1alpha1.OperationForget {
-		g.noteRetention(ctx, *w, r)
+		g.noteRetention(ctx, w, r)
 	}
-	return nil
 }
 
 // searched tells who asked for a search how it ended.

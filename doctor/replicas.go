@@ -78,7 +78,7 @@ func judgeReplicas(namespace string, wanted int32, pods []corev1.Pod) []Finding 
 }
 
 func groups(by map[string][]string) string {
-	var out []string
+	out := make([]string, 0, len(by))
 	for what, pods := range by {
 		slices.Sort(pods)
 		out = append(out, fmt.Sprintf("%s: %s", strings.Join(pods, ", "), what))

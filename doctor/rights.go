@@ -107,7 +107,7 @@ func expand(rule rbacv1.PolicyRule, namespace string) []right {
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	var out []right
+	out := make([]right, 0, len(rule.APIGroups)*len(rule.Resources)*len(names)*len(rule.Verbs))
 	for _, group := range rule.APIGroups {
 		for _, resource := range rule.Resources {
 			resource, subresource, _ := strings.Cut(resource, "/")

@@ -40,6 +40,7 @@ func policyHooks() []Hook {
 			Namespaces:      []metav1.LabelSelectorRequirement{absent(api.LabelManaged), absent(api.LabelRestoring)},
 			Policies:        []v1beta1.ProtectionAction{v1beta1.ActionDefault},
 			MatchConditions: []admissionregistrationv1.MatchCondition{condition("not-by-kubernetes", people), condition("not-annotated", "!("+annotated+")")},
+			Risk:            "while no replica answers, no workload that a policy with the action Default selects can be created or changed",
 			Purpose:         "One for each ProtectionPolicy with action Default: expands its blueprint, says what will appear, and stamps the pod template.",
 		},
 		{
@@ -47,6 +48,7 @@ func policyHooks() []Hook {
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Excluded: true, OwnWrites: true,
 			Policies:        []v1beta1.ProtectionAction{v1beta1.ActionWarn, v1beta1.ActionDeny},
 			MatchConditions: []admissionregistrationv1.MatchCondition{condition("by-people", byPeople)},
+			Risk:            "while no replica answers, nothing that a policy with the action Warn or Deny selects can be created or changed",
 			Purpose:         "One for each ProtectionPolicy with action Warn or Deny: warns of what it leaves unprotected, or refuses it.",
 		},
 		{
@@ -56,6 +58,7 @@ func policyHooks() []Hook {
 			},
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3,
 			MatchConditions: []admissionregistrationv1.MatchCondition{condition("asks-for-backups", asksForBackups)},
+			Unsafe:          "the workloads of a namespace could be backed up by somebody who may not change them",
 			Purpose:         "Refuses an annotation that has a whole namespace backed up by somebody who may not change its workloads, or by a blueprint that does not admit it.",
 		},
 	}

@@ -383,19 +383,3 @@ type SnapshotStats struct {
 	// +optional
 	UploadedBytes int64 `json:"uploadedBytes,omitempty"`
 }
-
-// FileStats counts files of a backup.
-type FileStats struct {
-	// TotalFiles read.
-	// +optional
-	TotalFiles *int64 `json:"totalFiles,omitempty"`
-	// NewFiles since the parent snapshot.
-	// +optional
-	NewFiles *int64 `json:"newFiles,omitempty"`
-	// ModifiedFiles since the parent snapshot.
-	// +optional
-	ModifiedFiles *int64 `json:"modifiedFiles,omitempty"`
-	// UnmodifiedFiles since the parent snapshot.
-	// +optional
-	UnmodifiedFiles *int64 `json:"unmodifiedFiles,omitempty"`
-}

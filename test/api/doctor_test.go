@@ -69,7 +69,11 @@ func install(t *testing.T, s *apiserver.Server) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.port = int32(listener.Addr().(*net.TCPAddr).Port)
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("it listens at %s", listener.Addr())
+	}
+	i.port = int32(address.Port)
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)}
 	srv.SetKeepAlivesEnabled(false) // each request looks for endpoints
 	go func() {

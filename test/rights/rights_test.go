@@ -69,7 +69,7 @@ func needs() []need {
 		{cluster, apps + "statefulsets", "patch", "controller: World.labelTemplate", ""},
 		{cluster, apps + "daemonsets", "patch", "controller: World.labelTemplate", ""},
 		{cluster, apps + "replicasets", watch, "controller: World.workloadOfPod", "replicaSetKind"},
-		{cluster, apps + "replicasets", "patch", "controller: RestoreSessions.afterwards", ""},
+		{cluster, apps + "replicasets", "patch", "controller: RestoreSessions.touchShort", ""},
 		{cluster, "pods", watch, "controller: setupBackupSessions", "corev1.Pod"},
 		{cluster, "pods", "create", "controller: Workloads.dryRun", "client.DryRunAll"},
 		{cluster, "pods", "create", "controller: World.Closed", "client.DryRunAll"},
@@ -118,7 +118,7 @@ func lookedAt() []need {
 		{cluster, "authorization.k8s.io/subjectaccessreviews", "create", "doctor: Doctor.may", ""},
 		{cluster, "pods", "create", "doctor: Doctor.reached", "client.DryRunAll"},
 	}
-	for _, kind := range []string{"backupblueprints", "backupconfigurations", "backupsessions", "backuptemplates", "repositories", "restoresessions"} {
+	for _, kind := range []string{"backupblueprints", "backupconfigurations", "backupsessions", "backuptemplates", "protectionpolicies", "repositories", "restoresessions"} {
 		name := kind + "." + strings.TrimSuffix(ours, "/")
 		out = append(out, need{cluster, "apiextensions.k8s.io/customresourcedefinitions [" + name + "]", "get", "doctor: Doctor.kinds", "client.Get(ctx"})
 	}
