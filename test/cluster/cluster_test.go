@@ -217,8 +217,16 @@ func addsNode(t *testing.T) {
 	must(t, "load image", c.LoadImage(t.Context(), file))
 	kubectl(t, c, podWithVolume, "apply", "-f", "-")
 	kubectl(t, c, "", "wait", "pod/writer", "--for=condition=Ready", "--timeout=40s")
-	if starts := starts(t, c); starts != 1 {
-		t.Errorf("%d starts, expected 1", starts)
+	// The pod is ready as it starts; it asks for a name before it writes.
+	seen := 0
+	for range 60 {
+		if seen = starts(t, c); seen > 0 {
+			break
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	if seen != 1 {
+		t.Errorf("%d starts, expected 1", seen)
 	}
 	out, err := c.InHost(t.Context(), "n1", "ip", "-brief", "address", "show", "eth0").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), c.NodeIP(1)) {
