@@ -37,7 +37,7 @@ const maxUnknown = 5
 // known tells whether a key means something to Stash, or is what the existing Stash leaves on workloads.
 func known(key string) bool {
 	keys := slices.Concat(blueprintKeys(), pathKeys(), restoreKeys(), []string{
-		api.AnnotationVolumeMounts, api.AnnotationSchedule, api.AnnotationDraftMountPath,
+		api.AnnotationVolumeMounts, api.AnnotationSchedule, api.AnnotationDraftMountPath, api.AnnotationExemption,
 		api.AnnotationExpandedFrom, api.AnnotationExpandedBlueprint, api.Group + "/tag",
 	})
 	return slices.Contains(keys, key) || strings.HasPrefix(key, api.Group+"/last-applied-")
@@ -45,7 +45,7 @@ func known(key string) bool {
 
 // offered are the keys that an owner of an application writes, as they are documented.
 func offered() []string {
-	return []string{api.AnnotationBlueprint, api.AnnotationTargetPaths, api.AnnotationVolumeMounts, api.AnnotationSchedule}
+	return []string{api.AnnotationBlueprint, api.AnnotationTargetPaths, api.AnnotationVolumeMounts, api.AnnotationSchedule, api.AnnotationExemption}
 }
 
 // closest returns the name of the annotation that a misspelt name is most like, empty if it is like

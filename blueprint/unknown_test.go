@@ -16,6 +16,7 @@ func TestUnknownAnnotationsAreNamed(t *testing.T) {
 		"none":                             {"", asks, nil},
 		"one beside right ones":            {"", asks + "stash.appscode.com/shedule=@daily", []string{"did you mean stash.appscode.com/schedule?"}},
 		"one alone":                        {"", "stash.appscode.com/backup-bluprint=mine", []string{"did you mean stash.appscode.com/backup-blueprint?"}},
+		"an exemption from policies":       {"", asks + "stash.appscode.com/protection-exemption=cache", nil},
 		"in capitals":                      {"", "stash.appscode.com/targetPaths=/data", []string{"did you mean stash.appscode.com/target-paths?"}},
 		"in the singular":                  {"", "stash.appscode.com/volume-mount=data:/data", []string{"did you mean stash.appscode.com/volume-mounts?"}},
 		"one that is like none":            {"", "stash.appscode.com/retention=7", []string{"those are stash.appscode.com/backup-blueprint, "}},

@@ -192,6 +192,7 @@ func (i *installation) examine(t *testing.T) doctor.Report {
 // tells, with the rights of the operator.
 func testDoctor(t *testing.T, s *apiserver.Server) {
 	s.Install(t)
+	s.Kubectl(t, "", "delete", "--all", "--namespace=demo", "repositories,backupconfigurations") // of other tests
 	i := install(t, s)
 	s.Kubectl(t, "", "create", "namespace", "protected")
 	s.Kubectl(t, `{apiVersion: stash.appscode.com/v1alpha1, kind: Repository, metadata: {name: r, namespace: protected},
