@@ -65,7 +65,8 @@ func (a *assembly) closed(server string) func(guard.Reason) {
 	return func(r guard.Reason) { a.runtime.Closed(server, string(r)) }
 }
 
-// serve serves over TLS 1.3 until ctx ends; open requests are ended then.
+// serve serves over TLS 1.3 until ctx ends. Streams are ended then; requests of webhooks, which are short,
+// are answered: what they ask the API server meanwhile must not be cut off, since people would be refused.
 func (s server) serve(ctx context.Context, address string, source *certs.Source, h http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -77,10 +78,14 @@ func (s server) serve(ctx context.Context, address string, source *certs.Source,
 	if s.http2 == nil {
 		config.NextProtos = []string{"http/1.1"}
 	}
+	base := ctx
+	if s.http2 == nil {
+		base = context.WithoutCancel(ctx)
+	}
 	srv := &http.Server{
 		Handler: h, TLSConfig: config, Protocols: protocols, HTTP2: s.http2,
 		ReadHeaderTimeout: s.header, ReadTimeout: s.read, WriteTimeout: s.write, IdleTimeout: s.idle, MaxHeaderBytes: 32 << 10,
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return base },
 		ConnContext: guard.ConnContext,
 		// What strangers do wrong in a handshake is not worth a line each.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

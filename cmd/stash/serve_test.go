@@ -52,6 +52,8 @@ type site struct {
 	server  string
 	mu      sync.Mutex
 	closed  map[guard.Reason]int
+	// stop has the server end.
+	stop context.CancelFunc
 }
 
 func (s *site) count(r guard.Reason) {
@@ -85,6 +87,7 @@ func guarded(t *testing.T, name string, h http.Handler, change func(*server)) *s
 	how.limits.Refused = s.count
 	change(&how)
 	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	ended := make(chan error, 1)
 	go func() { ended <- how.serve(ctx, s.address, source, h) }()
 	t.Cleanup(func() {
@@ -234,6 +237,31 @@ func TestStrangersThatSpeakAreClosedToo(t *testing.T) {
 
 // The API server, whose connections are few, gets through; a client that sends its header slowly does
 // not keep its connection.
+// Whoever asked before a replica ends is answered, and what the answer needs is not cut off.
+func TestARequestUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
+	came := make(chan struct{})
+	s := guarded(t, serverWebhook, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(came)
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusTeapot)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}), func(*server) {})
+	go func() {
+		<-came
+		s.stop()
+	}()
+	response, err := s.client("127.0.0.1").Get("https://" + s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("it was cut off: %s", response.Status)
+	}
+}
+
 func TestTheWebhookIsReachedThroughAFlood(t *testing.T) {
 	s := guarded(t, serverWebhook, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 {
