@@ -15,6 +15,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/webhook"
 )
 
@@ -38,9 +39,14 @@ func (d *Doctor) webhooks(ctx context.Context, s *site) []Finding {
 	if err := d.client.List(ctx, restores); err != nil {
 		return unread("the RestoreSessions", err)
 	}
+	policies := &v1beta1.ProtectionPolicyList{}
+	if err := d.client.List(ctx, policies); err != nil {
+		return unread("the ProtectionPolicies", err)
+	}
+	acting, _ := protection.Acting(policies.Items)
 	bundle := s.secret.Bundle()
 	in := webhook.Installation{
-		Namespace: d.Namespace, Service: s.options.WebhookService, Settings: s.options.Hooks, CABundle: bundle, Finished: finished(mutating),
+		Namespace: d.Namespace, Service: s.options.WebhookService, Settings: s.options.Hooks, Policies: acting, CABundle: bundle, Finished: finished(mutating),
 	}
 	out := slices.Concat(
 		judgeConfiguration("MutatingWebhookConfiguration", foundMutating, webhook.Mutating(in).Webhooks, mutating.Webhooks),

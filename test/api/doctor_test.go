@@ -27,8 +27,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/certs"
 	"github.com/seed-731df569/stash/doctor"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/test/apiserver"
 	"github.com/seed-731df569/stash/webhook"
 )
@@ -113,7 +115,12 @@ func (i *installation) endpoints() {
 // configurations writes those of the operator.
 func (i *installation) configurations() {
 	i.t.Helper()
-	in := webhook.Installation{Namespace: "stash", CABundle: i.bundle}
+	policies := &v1beta1.ProtectionPolicyList{}
+	if err := i.Client.List(i.t.Context(), policies); err != nil {
+		i.t.Fatal(err)
+	}
+	acting, _ := protection.Acting(policies.Items)
+	in := webhook.Installation{Namespace: "stash", CABundle: i.bundle, Policies: acting}
 	for _, o := range []client.Object{webhook.Mutating(in), webhook.Validating(in)} {
 		if err := client.IgnoreNotFound(i.Client.Delete(i.t.Context(), o)); err != nil {
 			i.t.Fatal(err)
@@ -214,6 +221,15 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 			}
 		}
 	}
+	t.Run("all is well with a policy that has a hook", func(t *testing.T) {
+		s.Kubectl(t, `{apiVersion: stash.appscode.com/v1beta1, kind: ProtectionPolicy, metadata: {name: acts}, spec: {action: Warn}}`, "create", "--filename=-")
+		i.configurations()
+		eventually(t, "", func() error {
+			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 16 hooks")
+		})
+		s.Kubectl(t, "", "delete", "protectionpolicy", "acts")
+		i.configurations()
+	})
 	again := func() { s.Install(t) }
 	for name, c := range map[string]struct {
 		harm func()
@@ -239,6 +255,11 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 			edit(func(m *admissionregistrationv1.MutatingWebhookConfiguration) {
 				m.Webhooks[1].FailurePolicy = new(admissionregistrationv1.Ignore)
 			}), `Failure webhooks: hook restore.pods.* failurePolicy is Ignore instead of Fail`, i.configurations,
+		},
+		"a policy that acts has no hook": {
+			func() {
+				s.Kubectl(t, `{apiVersion: stash.appscode.com/v1beta1, kind: ProtectionPolicy, metadata: {name: warned}, spec: {action: Warn}}`, "create", "--filename=-")
+			}, `Failure webhooks: ValidatingWebhookConfiguration "stash" lacks hook .*protection`, i.kubectl("delete", "protectionpolicy", "warned"),
 		},
 		"a configuration is gone": {
 			i.kubectl("delete", "validatingwebhookconfiguration", "stash"), `Failure webhooks: ValidatingWebhookConfiguration "stash" is missing`, i.configurations,
