@@ -230,12 +230,7 @@ func (s *state) retired() time.Time {
 }
 
 func serves(leaf *pair, names []string) bool {
-	for _, name := range names {
-		if leaf.cert.VerifyHostname(name) != nil {
-			return false
-		}
-	}
-	return len(names) > 0
+	return len(names) > 0 && len(lacking(leaf.cert, names)) == 0
 }
 
 // Advance returns the data with everything done that is due. The argument is not changed, and keys

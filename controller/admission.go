@@ -227,17 +227,25 @@ func (a *Admission) restoreGone(ctx context.Context, pod webhook.PodRef) (mutato
 	case <-ctx.Done():
 		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("look for RestoreSession: %w", ctx.Err())
 	}
-	live := &metav1.PartialObjectMetadataList{}
-	live.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession + "List"))
-	if err := a.Live.List(ctx, live); err != nil {
-		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("list RestoreSessions: %w", err)
-	}
-	for i := range live.Items {
-		if mutators.HashRestore(string(live.Items[i].UID)) == pod.Stamp.Restore {
-			return mutators.Plan{}, webhook.RestoreUnknown, nil
-		}
+	live, err := a.liveRestores(ctx)
+	if _, there := live[pod.Stamp.Restore]; err != nil || there {
+		return mutators.Plan{}, webhook.RestoreUnknown, err
 	}
 	return mutators.Plan{}, webhook.RestoreFinished, nil
+}
+
+// liveRestores are the hashes of all RestoreSessions that the API server has; true: it is not being deleted.
+func (w *World) liveRestores(ctx context.Context) (map[string]bool, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession + "List"))
+	if err := w.Live.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list RestoreSessions: %w", err)
+	}
+	out := make(map[string]bool, len(list.Items))
+	for i := range list.Items {
+		out[mutators.HashRestore(string(list.Items[i].UID))] = list.Items[i].DeletionTimestamp == nil
+	}
+	return out, nil
 }
 
 func joinProblems(problems []mutators.Problem) string {

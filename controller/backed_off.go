@@ -13,7 +13,6 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
-	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -61,14 +60,10 @@ func (r *RestoreSessions) afterDeletion(ctx context.Context) error {
 	if len(stamped.Items) == 0 {
 		return nil
 	}
-	list := &v1beta1.RestoreSessionList{}
 	// From the API server: a restore that the cache does not have yet is not a deleted one.
-	if err := r.Live.List(ctx, list); err != nil {
-		return fmt.Errorf("list RestoreSessions: %w", err)
-	}
-	known := map[string]bool{}
-	for i := range list.Items {
-		known[mutators.HashRestore(string(list.Items[i].UID))] = list.Items[i].DeletionTimestamp == nil
+	known, err := r.liveRestores(ctx)
+	if err != nil {
+		return err
 	}
 	short := map[string]map[string]bool{} // hashes of deleted restores, by namespace
 	for i := range stamped.Items {

@@ -67,7 +67,7 @@ func (w *World) holding(ctx context.Context, reader client.Reader, h v1alpha1.Ho
 	switch {
 	case client.IgnoreNotFound(err) != nil:
 		return holding{}, fmt.Errorf("read pod: %w", err)
-	case err != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+	case err != nil || terminal(pod):
 		return holding{h, true, w.Now()}, nil //nolint:nilerr // absence is an answer
 	case string(pod.UID) != h.UID:
 		return holding{h, true, pod.CreationTimestamp.Time}, nil // there is a next one of its name

@@ -64,7 +64,7 @@ func notReady(c *v1beta1.BackupConfiguration) string {
 	if c.Status.Phase == "" || c.Status.Phase == v1beta1.BackupInvokerReady {
 		return ""
 	}
-	for _, kind := range []string{api.ValidationPassed, api.RepositoryFound, api.BackendSecretFound, api.BackupTargetFound, api.CronJobCreated} {
+	for _, kind := range []string{api.ValidationPassed, api.RepositoryFound, api.BackendSecretFound, api.BackupTargetFound, api.CronJobCreated, api.BackendReachable, api.StashSidecarInjected} {
 		if cond := api.FindCondition(c.Status.Conditions, kind); cond != nil && cond.Status != metav1.ConditionTrue {
 			return cond.Message
 		}
@@ -95,9 +95,6 @@ func (w *World) objects(ctx context.Context, k target.Kind, in *inventory, fn fu
 	}, client.UnsafeDisableDeepCopy)
 }
 
-// claimsAtOnce is how many claims are read at a time.
-const claimsAtOnce = 500
-
 // claims calls fn for every PersistentVolumeClaim. They are not kept in memory, and of each the metadata
 // is read only.
 func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)) error {
@@ -105,15 +102,14 @@ func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)
 	if err != nil {
 		return err
 	}
-	next := ""
-	for {
+	empty := func() *metav1.PartialObjectMetadataList {
 		list := &metav1.PartialObjectMetadataList{}
 		gvk := target.PersistentVolumeClaim().GVK
 		gvk.Kind += "List"
 		list.SetGroupVersionKind(gvk)
-		if err := w.Live.List(ctx, list, client.Limit(claimsAtOnce), client.Continue(next)); err != nil {
-			return fmt.Errorf("list PersistentVolumeClaims: %w", err)
-		}
+		return list
+	}
+	_, err = anyPage(ctx, w, empty, func(list *metav1.PartialObjectMetadataList) bool {
 		for i := range list.Items {
 			o := &list.Items[i]
 			n, known := in.namespaces[o.Namespace]
@@ -123,10 +119,9 @@ func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)
 			o.SetGroupVersionKind(target.PersistentVolumeClaim().GVK)
 			fn(judgedObject{object: o, Object: claim(o, n, users)})
 		}
-		if next = list.Continue; next == "" {
-			return nil
-		}
-	}
+		return false
+	})
+	return err
 }
 
 // claim makes what a policy looks at of a claim's metadata.
@@ -150,8 +145,8 @@ type claimUser struct {
 	backups []protection.Backup
 }
 
-// usersOfClaims are the workloads with backups, by namespace.
-func (w *World) usersOfClaims(ctx context.Context, in *inventory) (map[string][]claimUser, error) {
+// usersOfClaims are the workloads with backups, by namespace; options narrow where they are looked for.
+func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client.ListOption) (map[string][]claimUser, error) {
 	out := map[string][]claimUser{}
 	for _, k := range target.Workloads() {
 		err := w.eachWorkload(ctx, k, func(o client.Object) {
@@ -159,7 +154,7 @@ func (w *World) usersOfClaims(ctx context.Context, in *inventory) (map[string][]
 			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok && len(backups) > 0 {
 				out[o.GetNamespace()] = append(out[o.GetNamespace()], claimUser{t, backups})
 			}
-		}, client.UnsafeDisableDeepCopy)
+		}, append(opts, client.UnsafeDisableDeepCopy)...)
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", k.Resource, err)
 		}

@@ -62,7 +62,7 @@ func anyPage[T client.ObjectList](ctx context.Context, w *World, empty func() T,
 	for {
 		list := empty()
 		if err := w.Live.List(ctx, list, append([]client.ListOption{client.Limit(pageSize), client.Continue(next)}, opts...)...); err != nil {
-			return false, fmt.Errorf("list sessions: %w", err)
+			return false, fmt.Errorf("list %T: %w", list, err)
 		}
 		if fits(list) {
 			return true, nil
@@ -75,18 +75,14 @@ func anyPage[T client.ObjectList](ctx context.Context, w *World, empty func() T,
 
 // agentsAt tells, from the API server, whether agents work at a Repository's location or are about to.
 func (r *Repositories) agentsAt(ctx context.Context, repo *v1alpha1.Repository) (bool, error) {
-	loc := location(repo)
-	all := &v1alpha1.RepositoryList{}
-	if err := r.List(ctx, all); err != nil {
-		return false, fmt.Errorf("list Repositories: %w", err)
+	all, err := r.repositoriesAt(ctx, location(repo))
+	if err != nil {
+		return false, err
 	}
 	users, here := map[string]map[string]bool{}, map[client.ObjectKey]bool{}
-	for i := range all.Items {
-		if location(&all.Items[i]) != loc {
-			continue
-		}
-		here[client.ObjectKeyFromObject(&all.Items[i])] = true
-		configs, err := r.UsersOf(ctx, &all.Items[i])
+	for i := range all {
+		here[client.ObjectKeyFromObject(&all[i])] = true
+		configs, err := r.UsersOf(ctx, &all[i])
 		if err != nil {
 			return false, err
 		}

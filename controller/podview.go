@@ -11,11 +11,16 @@ import (
 	"github.com/seed-731df569/stash/session"
 )
 
+// terminal tells whether a pod's processes have ended for good.
+func terminal(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
 // viewPod sums a pod up for sessions. The container is the name of our agent's.
 func viewPod(p *corev1.Pod, container string) session.Pod {
 	v := session.Pod{
 		Name: p.Name, UID: string(p.UID), Node: p.Spec.NodeName, Created: p.CreationTimestamp.Time,
-		Dead:  p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed,
+		Dead:  terminal(p),
 		Stamp: p.Labels[api.LabelRestore],
 	}
 	for _, c := range p.Status.Conditions {

@@ -82,7 +82,7 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		if err != nil {
 			return protection.Object{}, err
 		}
-		users, err := a.usersOfClaims(ctx, in)
+		users, err := a.usersOfClaims(ctx, in, client.InNamespace(namespace))
 		return claim(obj, n, users), err
 	}
 	out := protection.ObjectOf(&t, n)

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -76,7 +75,7 @@ func (r *ProtectionPolicies) Reconcile(ctx context.Context, req ctrl.Request) (c
 			delete(r.looked, p.Name)
 			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 		}
-		if err != nil {
+		if client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 		}
 		r.tell(p, before, unprotected)
@@ -277,15 +276,12 @@ func (w *World) policies(ctx context.Context) ([]*protection.Policy, error) {
 	}
 	var out []*protection.Policy
 	for i := range list.Items {
-		p := &list.Items[i]
-		if p.DeletionTimestamp != nil || len(protection.Check(&p.Spec, field.NewPath("spec"))) > 0 {
+		if list.Items[i].DeletionTimestamp != nil {
 			continue
 		}
-		read, err := protection.New(p)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the policy
+		if read, err := protection.New(&list.Items[i]); err == nil {
+			out = append(out, read)
 		}
-		out = append(out, read)
 	}
 	return out, nil
 }

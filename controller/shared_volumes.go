@@ -71,8 +71,3 @@ func (r *RestoreSessions) mounting(ctx context.Context, namespace string, places
 	}
 	return "", nil
 }
-
-// terminal tells whether a pod's processes have ended for good.
-func terminal(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}

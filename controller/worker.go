@@ -273,9 +273,7 @@ func (r *Repositories) writers(ctx context.Context, repo *v1alpha1.Repository) (
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
 	// A cache has no order, and the first of them decides.
-	slices.SortFunc(restores.Items, func(a, b v1beta1.RestoreSession) int {
-		return cmp.Or(older(&a, &b), cmp.Compare(a.Namespace, b.Namespace))
-	})
+	slices.SortFunc(restores.Items, func(a, b v1beta1.RestoreSession) int { return older(&a, &b) })
 	for i := range restores.Items {
 		rs := &restores.Items[i]
 		if t := rs.Spec.Target; t != nil && !session.RestoreFinished(rs.Status.Phase) {

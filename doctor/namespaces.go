@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,7 +45,7 @@ func (d *Doctor) namespaces(ctx context.Context, s *site) []Finding {
 func judgeNamespaces(needed map[string]bool, have map[string]string, bundle string) []Finding {
 	const do = "the leading replica writes it within five minutes: see check leader, and its log for why it does not. Agents there cannot connect, and what they back up waits"
 	var missing, other []string
-	for _, ns := range slices.Sorted(keys(needed)) {
+	for _, ns := range slices.Sorted(maps.Keys(needed)) {
 		switch text, ok := have[ns]; {
 		case !ok:
 			missing = append(missing, ns)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -96,14 +97,14 @@ func judgeConfiguration[T any](kind string, found bool, want, have []T) []Findin
 	}
 	wanted, stored := byName(want), byName(have)
 	var out []Finding
-	for _, name := range slices.Sorted(keys(wanted)) {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if stored[name] == nil {
 			out = append(out, fail(putBack, "%s %q lacks hook %s", kind, webhook.ConfigurationName, name))
 		} else if fields := differing(wanted[name], stored[name]); len(fields) > 0 {
 			out = append(out, fail(putBack, "hook %s is not as the operator writes it: %s", name, strings.Join(fields, ", ")))
 		}
 	}
-	for _, name := range slices.Sorted(keys(stored)) {
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
 		if wanted[name] == nil {
 			out = append(out, fail(putBack, "%s %q has a hook %s that is not the operator's", kind, webhook.ConfigurationName, name))
 		}
@@ -135,12 +136,12 @@ func byName[T any](hooks []T) map[string]map[string]any {
 // differing says which fields are not the same, and how where that is short.
 func differing(want, have map[string]any) []string {
 	var out []string
-	for _, name := range slices.Sorted(keys(want)) {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if !reflect.DeepEqual(want[name], have[name]) {
 			out = append(out, difference(name, want[name], have[name]))
 		}
 	}
-	for _, name := range slices.Sorted(keys(have)) {
+	for _, name := range slices.Sorted(maps.Keys(have)) {
 		if _, known := want[name]; !known {
 			out = append(out, name+" was added")
 		}
@@ -154,16 +155,6 @@ func difference(name string, want, have any) string {
 		return fmt.Sprintf("%s is %v instead of %v", name, have, want)
 	}
 	return name + " differs"
-}
-
-func keys[V any](m map[string]V) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // judgeBundles compares the CAs that the API server trusts with those of the Secret.

@@ -118,8 +118,8 @@ func (o *Options) own(ctx context.Context, v *review, kind string) answer {
 	}
 }
 
-// deletion warns who uses a Repository that goes, and refuses where its data would go with it. A
-// namespace that is being deleted takes all of them along.
+// deletion warns who uses a Repository that goes, and refuses where its data would go with it. What goes
+// with its namespace is not asked about.
 func (o *Options) deletion(ctx context.Context, v *review, k ownKind) answer {
 	old := k.object()
 	if err := v.decode(nil, old); err != nil {
@@ -127,9 +127,6 @@ func (o *Options) deletion(ctx context.Context, v *review, k ownKind) answer {
 	}
 	repository, ok := old.(*v1alpha1.Repository)
 	if !ok || v.oldObject == nil {
-		return allow(Valid)
-	}
-	if user, err := v.userInfo(); err == nil && user.Username == "system:serviceaccount:kube-system:namespace-controller" {
 		return allow(Valid)
 	}
 	users, err := o.Own.Users(ctx, repository)

@@ -49,6 +49,8 @@ type installation struct {
 	secret map[string][]byte
 	port   int32
 	pods   []corev1.Pod
+	// policies are those that the operator saw when it wrote its hooks.
+	policies []v1beta1.ProtectionPolicy
 }
 
 // install serves the webhooks behind their Service, with the operator's own certificates.
@@ -115,11 +117,7 @@ func (i *installation) endpoints() {
 // configurations writes those of the operator.
 func (i *installation) configurations() {
 	i.t.Helper()
-	policies := &v1beta1.ProtectionPolicyList{}
-	if err := i.Client.List(i.t.Context(), policies); err != nil {
-		i.t.Fatal(err)
-	}
-	acting, _ := protection.Acting(policies.Items)
+	acting, _ := protection.Acting(i.policies)
 	in := webhook.Installation{Namespace: "stash", CABundle: i.bundle, Policies: acting}
 	for _, o := range []client.Object{webhook.Mutating(in), webhook.Validating(in)} {
 		if err := client.IgnoreNotFound(i.Client.Delete(i.t.Context(), o)); err != nil {
@@ -223,11 +221,13 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 	}
 	t.Run("all is well with a policy that has a hook", func(t *testing.T) {
 		s.Kubectl(t, `{apiVersion: stash.appscode.com/v1beta1, kind: ProtectionPolicy, metadata: {name: acts}, spec: {action: Warn}}`, "create", "--filename=-")
+		i.policies = []v1beta1.ProtectionPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "acts"}, Spec: v1beta1.ProtectionPolicySpec{Action: v1beta1.ActionWarn}}}
 		i.configurations()
 		eventually(t, "", func() error {
 			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 16 hooks")
 		})
 		s.Kubectl(t, "", "delete", "protectionpolicy", "acts")
+		i.policies = nil
 		i.configurations()
 	})
 	again := func() { s.Install(t) }
