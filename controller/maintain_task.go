@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api"
@@ -31,11 +32,17 @@ func (g *Agents) workerOrders(ctx context.Context, id broker.Identity, has func(
 	var out broker.Orders
 	for i := range list.Items {
 		w := list.Items[i].Status.Work
-		if w == nil || w.PodUID != id.PodUID || has(w.ID) {
+		if w == nil || w.PodUID != id.PodUID {
 			continue
 		}
+		var err error
+		if has(w.ID) {
+			err = g.reached(ctx, &list.Items[i]) // given to it by another version, before an upgrade
+		} else {
+			err = g.addWork(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), w.ID, &out)
+		}
 		// What keeps one Repository from its work must not keep others.
-		if err := g.addWork(ctx, id, client.ObjectKeyFromObject(&list.Items[i]), w.ID, &out); err != nil {
+		if err != nil {
 			g.Log.Warn("work could not be given to a worker yet", "repository", list.Items[i].Namespace+"/"+list.Items[i].Name, "err", err)
 		}
 	}
@@ -51,6 +58,9 @@ func (g *Agents) addWork(ctx context.Context, id broker.Identity, key client.Obj
 	w := repo.Status.Work
 	if w == nil || w.ID != work || w.PodUID != id.PodUID {
 		return nil
+	}
+	if err := g.reached(ctx, repo); err != nil {
+		return err
 	}
 	if w.Generation != repo.Generation {
 		return g.endWork(ctx, repo, "") // it was decided on for another spec, and would be done with this one
@@ -77,6 +87,21 @@ func (g *Agents) addWork(ctx context.Context, id broker.Identity, key client.Obj
 		out.Tasks = append(out.Tasks, *task)
 	}
 	return err
+}
+
+// reached notes that the worker of a Repository's work is connected.
+func (g *Agents) reached(ctx context.Context, repo *v1alpha1.Repository) error {
+	if repo.Status.Work.AskedTime != nil {
+		return nil
+	}
+	now := metav1.NewTime(g.Now())
+	return ignoreGone(updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+		if live.Status.Work == nil || live.Status.Work.ID != repo.Status.Work.ID {
+			return false, nil
+		}
+		live.Status.Work.AskedTime = &now
+		return true, nil
+	}))
 }
 
 // maintainTask makes the task of the operation that a Repository's status names.

@@ -52,12 +52,14 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 	before := repo.Status.DeepCopy()
 	after := a.After
 	refer(repo, o)
-	if o.Worker != nil || a == (session.WorkAction{After: a.After}) && o.Problem == "" {
-		// It works, or nothing is to be done.
-		api.RemoveCondition(&repo.Status.Conditions, api.WorkerReady)
-	}
+	r.workerWorks(o, repo, a)
 	switch {
+	case a.Unreached && !a.Abandon:
+		r.noWorker(repo, session.ReasonNotConnected, a.Message)
 	case a.Abandon:
+		if a.Unreached {
+			r.noWorker(repo, session.ReasonNotConnected, a.Message)
+		}
 		if err := r.abandon(ctx, repo, a.Message); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -97,6 +99,28 @@ func (r *Repositories) sayWorker(repo *v1alpha1.Repository, missing session.Miss
 	if reason == "" {
 		return // it is being made: what was said before holds until it works
 	}
+	r.noWorker(repo, reason, message)
+}
+
+// workerWorks takes back what was said of the worker when it works, or when nothing is to be done. One
+// that runs has not reached the operator by that.
+func (r *Repositories) workerWorks(o *session.Repository, repo *v1alpha1.Repository, a session.WorkAction) {
+	c := api.FindCondition(repo.Status.Conditions, api.WorkerReady)
+	if c == nil {
+		return
+	}
+	idle := a == (session.WorkAction{After: a.After}) && o.Problem == ""
+	works := o.Worker != nil
+	if c.Reason == session.ReasonNotConnected {
+		works = repo.Status.Work != nil && repo.Status.Work.AskedTime != nil
+	}
+	if idle || works {
+		api.RemoveCondition(&repo.Status.Conditions, api.WorkerReady)
+	}
+}
+
+// noWorker says in the status what keeps the worker from work.
+func (r *Repositories) noWorker(repo *v1alpha1.Repository, reason, message string) {
 	c := condition(api.WorkerReady, false, reason, message, repo.Generation)
 	if api.SetCondition(&repo.Status.Conditions, c, metav1.NewTime(r.Now())) {
 		r.event(repo, corev1.EventTypeWarning, reason, message)

@@ -348,3 +348,50 @@ func TestAWorkerOfAnotherUserIsReplacedBeforeItWrites(t *testing.T) {
 		t.Errorf("the worker is user %d", got)
 	}
 }
+
+func TestAWorkerThatAsksForItsWorkIsKnownToBeConnected(t *testing.T) {
+	for name, has := range map[string]bool{"it is given it": false, "it got it from another version of the operator": true} {
+		t.Run(name, func(t *testing.T) {
+			repo := repository()
+			repo.Status.Work = &v1alpha1.RepositoryWork{ID: "w1", Operation: v1alpha1.OperationProbe, Pod: "w", PodUID: "p1"}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, keys()))
+			o, err := g.Orders(t.Context(), worker(), func(string) bool { return has })
+			if err != nil || (len(o.Tasks) == 0) != has {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			if w := read(t, g.World, "demo", "repo", &v1alpha1.Repository{}).Status.Work; w == nil || w.AskedTime == nil {
+				t.Errorf("%+v", w)
+			}
+		})
+	}
+}
+
+func TestWhatIsSaidOfAWorkerHoldsUntilItWorks(t *testing.T) {
+	now := metav1.NewTime(noon())
+	idle, busy := session.WorkAction{After: time.Hour}, session.WorkAction{Operation: v1alpha1.OperationProbe}
+	for name, c := range map[string]struct {
+		reason string
+		worker *session.Pod
+		work   *v1alpha1.RepositoryWork
+		action session.WorkAction
+		holds  bool
+	}{
+		"it finds no node":                        {session.ReasonUnschedulable, nil, nil, busy, true},
+		"it runs at last":                         {session.ReasonUnschedulable, &session.Pod{}, nil, busy, false},
+		"it runs, and was cut off before":         {session.ReasonNotConnected, &session.Pod{}, nil, busy, true},
+		"it is given work and did not ask for it": {session.ReasonNotConnected, &session.Pod{}, &v1alpha1.RepositoryWork{}, busy, true},
+		"it asked for its work":                   {session.ReasonNotConnected, &session.Pod{}, &v1alpha1.RepositoryWork{AskedTime: &now}, busy, false},
+		"nobody needs it":                         {session.ReasonNotConnected, nil, nil, idle, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Repositories{World: newWorld(t, interceptor.Funcs{})}
+			repo := repository()
+			repo.Status.Work = c.work
+			api.SetCondition(&repo.Status.Conditions, condition(api.WorkerReady, false, c.reason, "x", 1), now)
+			r.workerWorks(&session.Repository{Worker: c.worker}, repo, c.action)
+			if got := api.FindCondition(repo.Status.Conditions, api.WorkerReady) != nil; got != c.holds {
+				t.Errorf("it holds: %v", got)
+			}
+		})
+	}
+}

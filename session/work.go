@@ -75,8 +75,10 @@ type WorkAction struct {
 	NeedWorker bool
 	// Abandon takes the present work from a worker that is gone.
 	Abandon bool
-	Message string
-	After   time.Duration
+	// Unreached tells that the worker runs and never took the work.
+	Unreached bool
+	Message   string
+	After     time.Duration
 }
 
 // Exclusive tells whether an operation needs the location for itself.
@@ -124,6 +126,12 @@ func (o *Repository) underWay(w v1alpha1.RepositoryWork, now time.Time) WorkActi
 	// A pod on a node without power runs as far as its status says, but is not ready.
 	if (!o.WorkerPod.Agent || !o.WorkerPod.Ready) && since > o.Limits.Heartbeat && w.Operation != v1alpha1.OperationInit {
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("worker %q does not run", w.Pod)}
+	}
+	if w.AskedTime == nil && since > o.Limits.Accept {
+		return WorkAction{
+			Abandon: w.Operation != v1alpha1.OperationInit, Unreached: true, After: 10 * time.Second,
+			Message: fmt.Sprintf("pod %q of the repository worker runs and never took the work: it is not connected to Stash (its log says why)", w.Pod),
+		}
 	}
 	if since > workLimit && w.Operation != v1alpha1.OperationInit {
 		return WorkAction{Abandon: true, Message: fmt.Sprintf("%s took more than %s", w.Operation, workLimit)}

@@ -15,6 +15,7 @@ const (
 	ReasonImagePull     = "ImagePullFailed"
 	ReasonNotStarted    = "ContainerNotStarted"
 	ReasonWorkerFailed  = "WorkerFailed"
+	ReasonNotConnected  = "NotConnected"
 )
 
 // How long a worker may take before it is said that it does not come: scheduling is a matter of

@@ -296,6 +296,9 @@ type RepositoryWork struct {
 	// StartTime is when the operation was decided on.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitzero"`
+	// AskedTime is when the worker first asked for it; until then it has not reached the operator.
+	// +optional
+	AskedTime *metav1.Time `json:"askedTime,omitempty"`
 	// Generation is the metadata.generation of the spec that it is done for: what comes of it says
 	// nothing about a later one.
 	// +optional
