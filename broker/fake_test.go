@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ type operator struct {
 	results  []string
 	alive    []string
 	accepted []string
-	hosts    []string // the hostnames of agents that asked for orders
+	deleted  map[string]bool // tasks whose session is gone
+	hosts    []string        // the hostnames of agents that asked for orders
 }
 
 func (o *operator) Identify(_ context.Context, token string, role protocol.Role) (broker.Identity, error) {
@@ -51,6 +53,12 @@ func (o *operator) Orders(_ context.Context, id broker.Identity, has func(string
 		}
 	}
 	return out, nil
+}
+
+func (o *operator) Orphans(_ context.Context, _ broker.Identity, tasks []string) ([]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.DeleteFunc(tasks, func(id string) bool { return !o.deleted[id] }), nil
 }
 
 func (o *operator) set(orders broker.Orders) {

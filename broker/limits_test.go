@@ -41,6 +41,8 @@ func (n *nobody) Identify(ctx context.Context, token string, role protocol.Role)
 	return Identity{Namespace: "demo", Pod: token, PodUID: token, Role: role}, nil
 }
 
+func (*nobody) Orphans(context.Context, Identity, []string) ([]string, error) { return nil, nil }
+
 func (*nobody) Orders(context.Context, Identity, func(string) bool) (Orders, error) {
 	return Orders{}, nil
 }

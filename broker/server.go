@@ -31,6 +31,8 @@ type Orders struct {
 type Work interface {
 	// Orders leaves out tasks that has reports true for; credentials are read for the others only.
 	Orders(ctx context.Context, id Identity, has func(task string) bool) (Orders, error)
+	// Orphans returns those of an agent's tasks whose session was deleted: they are stopped.
+	Orphans(ctx context.Context, id Identity, tasks []string) ([]string, error)
 }
 
 // Results takes what agents report. An error means that it is not stored: the agent repeats it.

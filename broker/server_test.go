@@ -126,6 +126,22 @@ func TestOrdersReachTheAgent(t *testing.T) {
 	}
 }
 
+func TestATaskWhoseSessionWasDeletedIsStoppedOnce(t *testing.T) {
+	o := &operator{deleted: map[string]bool{"t1": true}}
+	s, server := serve(t, o, nil)
+	a := connect(t, server, protocol.Version, "t1", "t2")
+	if d, _ := a.hear(); d.Cancel != "t1" {
+		t.Fatalf("got %+v", d)
+	}
+	s.Notify("pod-1")
+	a.echo()
+	o.set(broker.Orders{Cancel: []string{"t1", "t2"}})
+	s.Notify("pod-1")
+	if d, _ := a.hear(); d.Cancel != "t2" {
+		t.Fatalf("got %+v: t1 was stopped before", d)
+	}
+}
+
 func TestOrdersAreReadAgainWithoutANotification(t *testing.T) {
 	o := &operator{}
 	_, server := serve(t, o, func(s *broker.Server) { s.Recheck = soon })

@@ -225,13 +225,10 @@ func (st *stream) order(ctx context.Context) (over bool, err error) {
 		st.warn("read orders", err)
 		return false, nil
 	}
-	for _, id := range o.Cancel {
-		if !st.stopped[id] {
-			st.stopped[id] = true
-			if err := st.send(protocol.Down{Cancel: id}); err != nil {
-				return false, err
-			}
-		}
+	orphans, err := st.orphans(ctx)
+	st.warn("look for deleted sessions", err)
+	if err := st.cancel(append(o.Cancel, orphans...)); err != nil {
+		return false, err
 	}
 	for i := range o.Tasks {
 		st.mu.Lock()
@@ -251,6 +248,36 @@ func (st *stream) order(ctx context.Context) (over bool, err error) {
 		return false, st.send(protocol.Down{Wait: o.Wait})
 	}
 	return false, nil
+}
+
+// orphans are tasks that nobody wants any more, of those that were not stopped yet.
+func (st *stream) orphans(ctx context.Context) ([]string, error) {
+	st.mu.Lock()
+	var tasks []string
+	for _, id := range slices.Sorted(maps.Keys(st.has)) {
+		if !st.stopped[id] {
+			tasks = append(tasks, id)
+		}
+	}
+	st.mu.Unlock()
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	return st.server.Work.Orphans(ctx, st.id, tasks) //nolint:wrapcheck // it is logged as it is
+}
+
+// cancel has the agent stop tasks, each once.
+func (st *stream) cancel(tasks []string) error {
+	for _, id := range tasks {
+		if st.stopped[id] {
+			continue
+		}
+		st.stopped[id] = true
+		if err := st.send(protocol.Down{Cancel: id}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (st *stream) send(d protocol.Down) error {

@@ -36,6 +36,10 @@ func (believer) Identify(_ context.Context, token string, role protocol.Role) (b
 	return broker.Identity{Namespace: "demo", Pod: token, PodUID: token, Role: role}, nil
 }
 
+func (believer) Orphans(context.Context, broker.Identity, []string) ([]string, error) {
+	return nil, nil
+}
+
 func (believer) Orders(context.Context, broker.Identity, func(string) bool) (broker.Orders, error) {
 	return broker.Orders{}, nil
 }

@@ -26,7 +26,7 @@ func badStorage() []scenario {
 		{"a pod that is killed during a backup leaves no session running and no lock", podKilledInBackup},
 		{"a pod that is killed during a restore is followed by one that restores", podKilledInRestore},
 		{"an agent that never connects fails its session", agentNeverConnects},
-		{"a session or configuration that is deleted during a backup leaves no lock", deletedMeanwhile},
+		{"a session or configuration that is deleted during a backup ends it and leaves no lock", deletedMeanwhile},
 	}
 }
 
@@ -249,13 +249,18 @@ func deletedMeanwhile(s *site) {
 	dir, _ := s.filled()
 	name, _ := s.slowBackup()
 	s.kubectl("delete", "backupsession", name)
+	s.unlocked() // while the rest of the data would still take a minute
+	if all := s.snapshots(prefix); len(all) > 0 {
+		s.Errorf("it went on to its end: %+v", all)
+	}
 	s.gate.heal()
-	s.unlocked()
 	if err := bulk(dir, "more", large, 99); err != nil {
 		s.Fatal(err)
 	}
 	s.slowBackup()
 	s.kubectl("delete", "backupconfiguration", "conf")
-	s.gate.heal()
 	s.unlocked()
+	if all := s.snapshots(prefix); len(all) > 0 {
+		s.Errorf("it went on to its end: %+v", all)
+	}
 }
