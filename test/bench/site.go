@@ -93,7 +93,7 @@ func newClient(kubeconfig string) (client.WithWatch, error) {
 
 // install installs deploy/ as it is: a benchmark has no settings of its own.
 func (s *site) install(ctx context.Context) error {
-	archive, err := install.Build(ctx, s.cluster.Cache(), root, "bench")
+	archive, err := install.Build(ctx, s.cluster.Cache(), root, install.Image, "bench")
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (o *own) prepare(ctx context.Context, s *screen) error {
 		return err
 	}
 	s.say("Building the image of Stash from deploy/Dockerfile; the first time, that takes some minutes.")
-	archive, err := install.Build(ctx, o.c.Cache(), dir, "demo")
+	archive, err := install.Build(ctx, o.c.Cache(), dir, install.Image, "demo")
 	if err != nil {
 		return err
 	}

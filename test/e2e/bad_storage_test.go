@@ -250,7 +250,7 @@ func deletedMeanwhile(s *site) {
 	name, _ := s.slowBackup()
 	s.kubectl("delete", "backupsession", name)
 	s.unlocked() // while the rest of the data would still take a minute
-	if all := s.snapshots(prefix); len(all) > 0 {
+	if all := s.snapshots("repo"); len(all) > 0 {
 		s.Errorf("it went on to its end: %+v", all)
 	}
 	s.gate.heal()
@@ -260,7 +260,7 @@ func deletedMeanwhile(s *site) {
 	s.slowBackup()
 	s.kubectl("delete", "backupconfiguration", "conf")
 	s.unlocked()
-	if all := s.snapshots(prefix); len(all) > 0 {
+	if all := s.snapshots("repo"); len(all) > 0 {
 		s.Errorf("it went on to its end: %+v", all)
 	}
 }

@@ -126,7 +126,7 @@ func openCluster() (c *cluster.Cluster, fresh bool, err error) {
 
 func installStash(ctx context.Context, c *cluster.Cluster) error {
 	begin := time.Now()
-	archive, err := install.Build(ctx, c.Cache(), root, "e2e")
+	archive, err := install.Build(ctx, c.Cache(), root, install.Image, "e2e")
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func underLoad() []scenario {
 	return []scenario{
 		{"what Stash has nothing to do with never reaches it", nobodyAsks},
 		{"a rolling update of the operator is noticed by nobody", rolledUnderLoad},
+		{"an upgrade from the version that finished the main job is noticed by nobody", upgradedUnderLoad},
 		{"a replica that dies keeps nobody from anything", replicaDiesUnderLoad},
 		{"without any replica everything but our own kinds goes on", allDieUnderLoad},
 		{"a replica's node that loses its power keeps nobody from anything", powerCutUnderLoad},

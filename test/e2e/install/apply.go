@@ -40,6 +40,12 @@ func Apply(ctx context.Context, k Kubectl, root string, o Options) (err error) {
 	return err
 }
 
+// Remove removes what Apply installs, as a user does, and waits until it is gone.
+func Remove(ctx context.Context, k Kubectl, root, limit string) error {
+	_, err := k.Run(ctx, "", "delete", "--kustomize", filepath.Join(root, "deploy"), "--timeout="+limit)
+	return err
+}
+
 // Wait returns when all replicas of the operator are ready, none of an older revision is left, and
 // the operator has made its webhook configurations.
 func Wait(ctx context.Context, k Kubectl, limit string) error {

@@ -12,12 +12,12 @@ import (
 	"github.com/seed-731df569/stash/test/cluster"
 )
 
-// Image is the reference of the image that Build makes.
+// Image is the reference of the image that is made of the module as it is.
 const Image = "stash:dev"
 
-// Build compiles the operator and the agent and builds the image from the module in root. It
+// Build compiles the operator and the agent and builds an image from the module in root. It
 // returns the image's archive, whose name changes with the image's content.
-func Build(ctx context.Context, cache *cluster.Cache, root, version string) (archive string, err error) {
+func Build(ctx context.Context, cache *cluster.Cache, root, image, version string) (archive string, err error) {
 	dir, err := os.MkdirTemp("", "stash-image-")
 	if err != nil {
 		return "", fmt.Errorf("make folder: %w", err)
@@ -28,7 +28,7 @@ func Build(ctx context.Context, cache *cluster.Cache, root, version string) (arc
 			return "", err
 		}
 	}
-	archive, err = cache.BuildImage(ctx, filepath.Join(root, "deploy", "Dockerfile"), dir, Image)
+	archive, err = cache.BuildImage(ctx, filepath.Join(root, "deploy", "Dockerfile"), dir, image)
 	if err != nil {
 		return "", fmt.Errorf("build image: %w", err)
 	}
