@@ -259,11 +259,36 @@ func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupCon
 		}
 		over = append(over, *bs)
 	}
+	over = withoutUnheard(over, r.Now())
 	limit := defaultHistory
 	if l := c.Spec.BackupHistoryLimit; l != nil {
 		limit = int(*l)
 	}
 	return over[:max(0, len(over)-limit)], nil
+}
+
+// unheardKept is for how long a session waits for the result of an agent that was given up.
+const unheardKept = 24 * time.Hour
+
+// withoutUnheard leaves out the newest session that was failed without a word of an agent: that may
+// have had its result in time, and tells it when it is connected again.
+func withoutUnheard(over []v1beta1.BackupSession, now time.Time) []v1beta1.BackupSession {
+	for i, bs := range slices.Backward(over) {
+		at := bs.Status.CompletionTime
+		if bs.Status.Phase == v1beta1.BackupSessionFailed && at != nil && now.Sub(at.Time) < unheardKept && unheard(bs.Status.Targets) {
+			return slices.Delete(over, i, i+1)
+		}
+	}
+	return over
+}
+
+// unheard tells whether a host failed of which no agent has told anything.
+func unheard(targets []v1beta1.BackupTargetStatus) bool {
+	return slices.ContainsFunc(targets, func(t v1beta1.BackupTargetStatus) bool {
+		return len(t.Assignments) > 0 || slices.ContainsFunc(t.Stats, func(s v1beta1.HostBackupStats) bool {
+			return s.Phase == v1beta1.HostBackupFailed && s.Pod == ""
+		})
+	})
 }
 
 // forget deletes sessions as they were when their results were noted: one that changed meanwhile has
@@ -289,18 +314,18 @@ func track(c *v1beta1.BackupConfiguration, bs *v1beta1.BackupSession) {
 	if bs.Status.Phase == v1beta1.BackupSessionSkipped {
 		return
 	}
-	if st.LastSession != nil && bs.CreationTimestamp.Time.Before(st.LastSession.StartTime.Time) {
-		return
-	}
 	if l := st.LastSession; l != nil && l.UID == string(bs.UID) && l.Phase == bs.Status.Phase {
 		return
 	}
-	st.LastSession = &v1beta1.LastSession{
-		Name: bs.Name, UID: string(bs.UID), Phase: bs.Status.Phase,
-		StartTime: bs.CreationTimestamp, Duration: bs.Status.SessionDuration,
+	if st.LastSession == nil || !bs.CreationTimestamp.Time.Before(st.LastSession.StartTime.Time) {
+		st.LastSession = &v1beta1.LastSession{
+			Name: bs.Name, UID: string(bs.UID), Phase: bs.Status.Phase,
+			StartTime: bs.CreationTimestamp, Duration: bs.Status.SessionDuration,
+		}
 	}
-	if bs.Status.Phase == v1beta1.BackupSessionSucceeded {
-		at := bs.CreationTimestamp
+	// An older one may have been mended by a result that came late.
+	at := bs.CreationTimestamp
+	if bs.Status.Phase == v1beta1.BackupSessionSucceeded && (st.LastSuccessTime == nil || st.LastSuccessTime.Before(&at)) {
 		st.LastSuccessTime = &at
 	}
 	session.TrackHosts(st, bs)

@@ -145,7 +145,7 @@ func run(bs *v1beta1.BackupSession, o *session.Backup, now time.Time) {
 	if st.Targets[0].TotalHosts != nil {
 		return
 	}
-	n := int32(len(o.Hosts)) //nolint:gosec // a number of pods
+	n := max(int32(len(o.Hosts)), o.Wanted) //nolint:gosec // a number of pods
 	st.Targets[0].TotalHosts = &n
 	// All are named from now on: one whose pod goes before it is given any work is not forgotten.
 	at := metav1.NewTime(now)

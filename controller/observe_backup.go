@@ -125,6 +125,9 @@ func (r *BackupSessions) observeTarget(ctx context.Context, o *session.Backup) e
 		o.Hosts = addHost(o.Hosts, hostName(kind, t.Alias, &pods[i]), v)
 	}
 	o.Hosts = withExpected(o.Hosts, obj, t.Alias)
+	if len(kind.Hosts(obj, t.Alias)) == 0 && len(o.Hosts) > 0 {
+		o.Wanted = kind.HostCount(obj)
+	}
 	slices.SortFunc(o.Hosts, func(a, b session.Host) int { return compare(a.Name, b.Name) })
 	return nil
 }

@@ -19,13 +19,13 @@ func (g *Agents) Orphans(ctx context.Context, id broker.Identity, tasks []string
 	if id.Role != protocol.RoleSidecar {
 		return nil, nil
 	}
-	cached := &v1beta1.BackupSessionList{}
-	if err := g.List(ctx, cached, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list BackupSessions: %w", err)
-	}
-	known := make(map[string]bool, len(cached.Items))
-	for i := range cached.Items {
-		known[string(cached.Items[i].UID)] = true
+	known := map[string]bool{}
+	for _, t := range tasks {
+		cached := &v1beta1.BackupSessionList{}
+		if err := g.List(ctx, cached, client.MatchingFields{indexUID: uidOf(t)}, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list BackupSessions: %w", err)
+		}
+		known[uidOf(t)] = len(cached.Items) > 0
 	}
 	without := func() (out []string) {
 		for _, t := range tasks {

@@ -15,6 +15,7 @@ func Next(o *Backup, now time.Time) Action {
 		deadline,
 		turn,
 		repository,
+		complete,
 		lost,
 		assign,
 		finish,

@@ -18,7 +18,7 @@ const maxNamed = 3
 // finish ends a session whose hosts all have results.
 func finish(o *Backup, _ time.Time) (Action, bool) {
 	t := o.target()
-	if t.TotalHosts == nil || len(t.Stats) < int(*t.TotalHosts) {
+	if t.TotalHosts == nil || len(t.Stats) < len(o.hostNames()) {
 		return Action{}, false
 	}
 	phase, reason := Outcome(t)
@@ -42,8 +42,14 @@ func Outcome(t v1beta1.BackupTargetStatus) (v1beta1.BackupSessionPhase, string) 
 	if bad > maxNamed {
 		failed = append(failed, "…")
 	}
+	total := len(t.Stats)
+	if n := t.TotalHosts; n != nil && int(*n) > total {
+		failed = append(failed, fmt.Sprintf("%d had no pod", int(*n)-total))
+		bad += int(*n) - total
+		total = int(*n)
+	}
 	if bad > 0 {
-		return v1beta1.BackupSessionFailed, fmt.Sprintf("%d of %d hosts failed: %s", bad, len(t.Stats), strings.Join(failed, "; "))
+		return v1beta1.BackupSessionFailed, fmt.Sprintf("%d of %d hosts failed: %s", bad, total, strings.Join(failed, "; "))
 	}
 	if unread > 0 {
 		return v1beta1.BackupSessionSucceeded, fmt.Sprintf("%d files could not be read and are missing", unread)

@@ -36,10 +36,10 @@ func lost(o *Backup, now time.Time) (Action, bool) {
 
 // stalled stops restic where it stands still, and gives up an agent that cannot stop it.
 func (o *Backup) stalled(a v1beta1.Assignment, now time.Time) (Action, bool) {
-	if a.Progress == nil {
+	if a.Acknowledged == nil {
 		return Action{}, false
 	}
-	still := now.Sub(o.since(a.Progress.Time.Time))
+	still := now.Sub(o.since(moved(a)))
 	switch {
 	case !a.Cancelled && still > o.Limits.Progress:
 		return Action{
@@ -53,6 +53,18 @@ func (o *Backup) stalled(a v1beta1.Assignment, now time.Time) (Action, bool) {
 		}, true
 	}
 	return Action{}, false
+}
+
+// moved is when the work of an assignment last went on. A source that hangs may keep it from beginning.
+func moved(a v1beta1.Assignment) time.Time {
+	t := a.StartTime.Time
+	if a.Acknowledged != nil {
+		t = later(t, a.Acknowledged.Time)
+	}
+	if a.Progress != nil {
+		t = later(t, a.Progress.Time.Time)
+	}
+	return t
 }
 
 // searched decides what follows on the search for a lost result that found nothing; a found one

@@ -60,6 +60,9 @@ type Backup struct {
 	NotReady string
 	// Hosts of the target; empty when it has no pods.
 	Hosts []Host
+	// Wanted is how many hosts the target is to have, where it says that and their names follow from
+	// pods only: the nodes of a DaemonSet. 0: Hosts are all.
+	Wanted int32
 	// Earlier is the name of an unfinished session of the same configuration that goes first.
 	Earlier string
 	// Others is the name of one of another configuration of the same target that goes first.

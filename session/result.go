@@ -94,19 +94,24 @@ func bounded(hosts []v1beta1.HostResult, session *v1beta1.BackupSession) []v1bet
 }
 
 func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta1.BackupSession) {
-	if session.CreationTimestamp.Time.Before(h.Time.Time) && h.Session != session.Name {
-		return // an older session that ended late
+	created := session.CreationTimestamp
+	// An older session that ended late says nothing of how the host is now, but may be its last success.
+	late := created.Time.Before(h.Time.Time) && h.Session != session.Name
+	if !late {
+		h.Phase, h.Session, h.Duration, h.Error = s.Phase, session.Name, s.Duration, s.Error
+		h.Time = created
 	}
-	h.Phase, h.Session, h.Duration, h.Error = s.Phase, session.Name, s.Duration, s.Error
-	h.Time = session.CreationTimestamp
-	if s.Phase != v1beta1.HostBackupSucceeded {
+	if s.Phase != v1beta1.HostBackupSucceeded || h.LastSuccessTime != nil && created.Before(h.LastSuccessTime) {
 		return
 	}
-	created := session.CreationTimestamp
 	h.LastSuccessTime, h.Snapshots = &created, s.Snapshots
-	if s.Incomplete > 0 || s.Adopted {
-		return // what an adopted one misses nobody knows
+	if s.Incomplete == 0 && !s.Adopted { // what an adopted one misses nobody knows
+		trackComplete(h, s)
 	}
+}
+
+// trackComplete notes the snapshots that hold all of their paths.
+func trackComplete(h *v1beta1.HostResult, s v1beta1.HostBackupStats) {
 	for _, snap := range s.Snapshots {
 		if snap.FileStats.TotalFiles == nil || *snap.FileStats.TotalFiles == 0 {
 			continue
