@@ -38,11 +38,12 @@ func NewIssued(now time.Time, data map[string][]byte, t Terms) (*Issued, error) 
 	if missing := lacking(chain[0], t.Names); len(missing) > 0 {
 		return nil, fmt.Errorf("%w: it is not for %s; write them into spec.dnsNames", ErrUnusable, strings.Join(missing, ", "))
 	}
-	if err := verify(now, chain, roots, t.Names); err != nil {
+	end, err := until(now, chain, roots, t.Names)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	if left := chain[0].NotAfter.Sub(now); left <= t.reserve() {
-		return nil, fmt.Errorf("%w: it is valid for %s more, and to go over to another takes up to %s; have it live longer (spec.duration), and see why it is not renewed",
+	if left := end.Sub(now); left <= t.reserve() {
+		return nil, fmt.Errorf("%w: it, or a CA that it hangs on, is valid for %s more, and to go over to another takes up to %s; have it live longer (spec.duration, or the issuer's CA), and see why it is not renewed",
 			ErrUnusable, left.Round(time.Second), t.reserve())
 	}
 	return i, nil
@@ -68,8 +69,15 @@ func readChain(cert, key []byte) []*x509.Certificate {
 
 // verify does what clients do that trust the roots.
 func verify(now time.Time, chain, roots []*x509.Certificate, names []string) error {
+	_, err := until(now, chain, roots, names)
+	return err
+}
+
+// until is how long clients that trust the roots will talk to a server with this chain: to the end of
+// the leaf, or of what is between it and a root, or of that, whichever is first.
+func until(now time.Time, chain, roots []*x509.Certificate, names []string) (time.Time, error) {
 	if len(chain) == 0 || len(names) == 0 {
-		return errors.New("there is no certificate, or it is for nobody")
+		return time.Time{}, errors.New("there is no certificate, or it is for nobody")
 	}
 	trusted, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range roots {
@@ -78,12 +86,31 @@ func verify(now time.Time, chain, roots []*x509.Certificate, names []string) err
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
+	var end time.Time
 	for _, name := range names {
-		if _, err := chain[0].Verify(x509.VerifyOptions{Roots: trusted, Intermediates: between, DNSName: name, CurrentTime: now}); err != nil {
-			return fmt.Errorf("verify as a client: %w", err)
+		ways, err := chain[0].Verify(x509.VerifyOptions{Roots: trusted, Intermediates: between, DNSName: name, CurrentTime: now})
+		if err != nil {
+			return time.Time{}, fmt.Errorf("verify as a client: %w", err)
+		}
+		// Clients take any way that is valid; the names do not change which there are.
+		for _, way := range ways {
+			if e := endOf(way); e.After(end) {
+				end = e
+			}
 		}
 	}
-	return nil
+	return end, nil
+}
+
+// endOf is when the first certificate of a way ends.
+func endOf(way []*x509.Certificate) time.Time {
+	end := way[0].NotAfter
+	for _, c := range way[1:] {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
 }
 
 // withNewline lets PEM be joined.

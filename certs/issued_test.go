@@ -32,13 +32,19 @@ type issuer struct {
 
 func newIssuer(t testing.TB, now time.Time) *issuer {
 	t.Helper()
+	return issuerFor(t, now, 365*24*time.Hour)
+}
+
+// issuerFor is a CA that ends after some time.
+func issuerFor(t testing.TB, now time.Time, life time.Duration) *issuer {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := &issuer{t: t, key: key}
 	i.cert, i.pem = i.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "theirs"}, NotBefore: now, NotAfter: now.Add(365 * 24 * time.Hour),
+		Subject: pkix.Name{CommonName: "theirs"}, NotBefore: now, NotAfter: now.Add(life),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, key.Public())
 	return i
@@ -110,15 +116,16 @@ func TestWhatCannotBeServedIsRefusedWithWhatToDo(t *testing.T) {
 		data map[string][]byte
 		want string
 	}{
-		"nothing":         {nil, "tls.crt holds no certificate"},
-		"another key":     {with(func(d map[string][]byte) { d[certs.KeyLeafKey] = i.secret(now, 24*time.Hour)[certs.KeyLeafKey] }), "tls.key is not the key of tls.crt"},
-		"no CA":           {with(func(d map[string][]byte) { delete(d, certs.KeyCACert) }), "there is no ca.crt, so clients would not know whom to trust; use an issuer that tells its CA"},
-		"a name missing":  {i.secret(now, 24*time.Hour, names()[:3]...), "it is not for stash-broker.stash.svc.cluster.local; write them into spec.dnsNames"},
-		"another CA":      {with(func(d map[string][]byte) { d[certs.KeyCACert] = newIssuer(t, now).pem }), "signed by unknown authority"},
-		"it has expired":  {i.secret(now.Add(-2*time.Hour), time.Hour, names()...), "has expired"},
-		"it ends soon":    {i.secret(now, time.Hour, names()...), "it is valid for 1h0m0s more, and to go over to another takes up to 1h0m0s; have it live longer (spec.duration), and see why it is not renewed"},
-		"a CA is no PEM":  {with(func(d map[string][]byte) { d[certs.KeyCACert] = []byte("x") }), "there is no ca.crt"},
-		"half a CA is no": {with(func(d map[string][]byte) { d[certs.KeyCACert] = append(d[certs.KeyCACert], "\nx"...) }), "there is no ca.crt"},
+		"nothing":          {nil, "tls.crt holds no certificate"},
+		"another key":      {with(func(d map[string][]byte) { d[certs.KeyLeafKey] = i.secret(now, 24*time.Hour)[certs.KeyLeafKey] }), "tls.key is not the key of tls.crt"},
+		"no CA":            {with(func(d map[string][]byte) { delete(d, certs.KeyCACert) }), "there is no ca.crt, so clients would not know whom to trust; use an issuer that tells its CA"},
+		"a name missing":   {i.secret(now, 24*time.Hour, names()[:3]...), "it is not for stash-broker.stash.svc.cluster.local; write them into spec.dnsNames"},
+		"another CA":       {with(func(d map[string][]byte) { d[certs.KeyCACert] = newIssuer(t, now).pem }), "signed by unknown authority"},
+		"it has expired":   {i.secret(now.Add(-2*time.Hour), time.Hour, names()...), "has expired"},
+		"it ends soon":     {i.secret(now, time.Hour, names()...), "it, or a CA that it hangs on, is valid for 1h0m0s more, and to go over to another takes up to 1h0m0s; have it live longer (spec.duration, or the issuer's CA), and see why it is not renewed"},
+		"its CA ends soon": {issuerFor(t, now, time.Hour).secret(now, 24*time.Hour, names()...), "a CA that it hangs on, is valid for 1h0m0s more"},
+		"a CA is no PEM":   {with(func(d map[string][]byte) { d[certs.KeyCACert] = []byte("x") }), "there is no ca.crt"},
+		"half a CA is no":  {with(func(d map[string][]byte) { d[certs.KeyCACert] = append(d[certs.KeyCACert], "\nx"...) }), "there is no ca.crt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := certs.NewIssued(now, c.data, ours())
@@ -227,7 +234,8 @@ func TestNoClientEverMeetsWhatItDoesNotTrust(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		now := start()
 		i := newIssuer(t, now)
-		issued, managed, away := i.issue(now, life), false, false
+		issue := func() map[string][]byte { return i.secret(now, life, names()...) }
+		issued, managed, away := issue(), false, false
 		var data map[string][]byte
 		var history []served
 		tick := func() {
@@ -235,7 +243,7 @@ func TestNoClientEverMeetsWhatItDoesNotTrust(t *testing.T) {
 			terms := certs.Terms{Names: names(), Managed: managed}
 			if managed && !away {
 				// What nobody renews is given up in time.
-				terms.Issued, _ = certs.NewIssued(now, map[string][]byte{certs.KeyLeafCert: issued.Cert, certs.KeyLeafKey: issued.Key, certs.KeyCACert: issued.CA}, ours())
+				terms.Issued, _ = certs.NewIssued(now, issued, ours())
 			}
 			next, err := certs.Advance(now, data, terms, rand.Reader)
 			if err != nil {
@@ -259,16 +267,19 @@ func TestNoClientEverMeetsWhatItDoesNotTrust(t *testing.T) {
 			}
 		}
 		tick()
-		for _, event := range rapid.SliceOfN(rapid.SampledFrom([]string{"mode", "mode", "root", "renew", "away", "hours"}), 1, 8).Draw(r, "events") {
+		for _, event := range rapid.SliceOfN(rapid.SampledFrom([]string{"mode", "mode", "root", "short root", "renew", "away", "hours"}), 1, 8).Draw(r, "events") {
 			steps := rapid.IntRange(1, 5).Draw(r, "steps")
 			switch event {
 			case "mode":
 				managed = !managed
 			case "root":
 				i = newIssuer(t, now)
-				issued = i.issue(now, life)
+				issued = issue()
+			case "short root": // it ends before what it signs
+				i = issuerFor(t, now, life-time.Hour)
+				issued = issue()
 			case "renew":
-				issued = i.issue(now, life)
+				issued = issue()
 			case "away":
 				away = !away
 			case "hours":

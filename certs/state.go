@@ -148,10 +148,11 @@ func (s *state) signed() bool { return s.leaf.cert.CheckSignatureFrom(s.ca.cert)
 func Needs(now time.Time, data map[string][]byte, t Terms) Need {
 	s := read(data)
 	need := NeedNothing
-	switch good := s.foreign && s.good(now, t.Names); {
+	end, err := until(now, s.served, s.roots, t.Names)
+	switch good := s.foreign && err == nil; {
 	case t.Managed && t.Issued != nil:
 		need = s.needsIssued(now, data, t)
-	case good && t.Managed && now.Before(s.served[0].NotAfter.Add(-t.reserve())):
+	case good && t.Managed && now.Before(end.Add(-t.reserve())):
 		// It is good for a while, and cert-manager may come back.
 	case good:
 		need = s.needsReturn(now, t)

@@ -72,8 +72,12 @@ func judgeCertificates(now time.Time, have certs.Inspected, names []string) []Fi
 		out = append(out, fail(heal, "the serving certificate is not signed by a CA that clients trust"))
 	}
 	for _, a := range have.Authorities {
-		if now.After(a.Certificate.NotAfter) {
-			out = append(out, fail(late, "the %s CA %q expired on %s", a.Role, a.Certificate.Subject.CommonName, day(a.Certificate.NotAfter)))
+		switch end := a.Certificate.NotAfter; {
+		case now.After(end):
+			out = append(out, fail(late, "the %s CA %q expired on %s", a.Role, a.Certificate.Subject.CommonName, day(end)))
+		case have.Issuer != "" && a.Role == certs.RoleCurrent && end.Before(leaf.NotAfter):
+			out = append(out, warn("have the issuer renew its CA, and then the certificate: an hour before that the operator goes over to its own CA",
+				"the CA %q ends on %s, before the serving certificate that it signed", a.Certificate.Subject.CommonName, day(end)))
 		}
 	}
 	if len(out) == 0 {

@@ -204,7 +204,14 @@ func aboutCertificates(t *testing.T) []judged {
 		}
 		return judgeCertificates(today().Add(after), certs.Inspect(data), append(slices.Clone(names), wanted...))
 	}
+	theirs := maps.Clone(fresh)
+	theirs[certs.KeyIssuer] = []byte(certs.IssuerCertManager)
+	short := certs.Inspect(theirs)
+	ca := *short.Authorities[0].Certificate
+	ca.NotAfter = today().Add(10 * 24 * time.Hour)
+	short.Authorities[0].Certificate = &ca
 	return []judged{
+		{"certificates: the issuer's CA ends first", Warning, judgeCertificates(today(), short, names)},
 		{"certificates: they are fresh", OK, at(0, nil)},
 		{"certificates: a new CA is on its way", OK, at(0, func(d map[string][]byte) { d[certs.KeyNextCert] = foreign[certs.KeyCACert] })},
 		{"certificates: there are none", Failure, at(0, func(d map[string][]byte) { clear(d) })},
