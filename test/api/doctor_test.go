@@ -45,6 +45,7 @@ type installation struct {
 	*apiserver.Server
 
 	t      *testing.T
+	keeper *certs.Keeper
 	bundle []byte
 	secret map[string][]byte
 	port   int32
@@ -56,10 +57,10 @@ type installation struct {
 // install serves the webhooks behind their Service, with the operator's own certificates.
 func install(t *testing.T, s *apiserver.Server) *installation {
 	t.Helper()
-	i := &installation{Server: s, t: t}
 	source := &certs.Source{}
-	keeper := &certs.Keeper{Client: as(t, s, operatorName, operatorGroups()...), Namespace: "stash", Source: source, Names: certs.Names("stash", "stash-webhook", "stash-broker")}
-	if err := keeper.Reconcile(t.Context()); err != nil {
+	i := &installation{Server: s, t: t}
+	i.keeper = &certs.Keeper{Client: as(t, s, operatorName, operatorGroups()...), Namespace: "stash", Source: source, Names: certs.Names("stash", "stash-webhook", "stash-broker")}
+	if err := i.keeper.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	i.bundle, _ = source.Bundle()
