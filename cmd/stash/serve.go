@@ -30,7 +30,9 @@ type server struct {
 	idle time.Duration
 	// http2 is nil where HTTP/1.1 is spoken only.
 	http2 *http.HTTP2Config
-	log   *slog.Logger
+	// leaving is closed when the process is about to end; nil: nobody is told before.
+	leaving <-chan struct{}
+	log     *slog.Logger
 }
 
 // broking is how agents are served: each has a connection and a stream of its own, for as long as it
@@ -57,7 +59,7 @@ func (a *assembly) admitting() server {
 	return server{
 		limits: guard.Limits{Strangers: 1024, PerAddress: 768, Refused: a.closed(serverWebhook)},
 		header: 5 * time.Second, read: 5 * time.Second, write: 10 * time.Second, idle: 2 * time.Minute,
-		log: a.log,
+		leaving: a.drained, log: a.log,
 	}
 }
 
@@ -83,7 +85,7 @@ func (s server) serve(ctx context.Context, address string, source *certs.Source,
 		base = context.WithoutCancel(ctx)
 	}
 	srv := &http.Server{
-		Handler: h, TLSConfig: config, Protocols: protocols, HTTP2: s.http2,
+		Handler: s.movingAway(h), TLSConfig: config, Protocols: protocols, HTTP2: s.http2,
 		ReadHeaderTimeout: s.header, ReadTimeout: s.read, WriteTimeout: s.write, IdleTimeout: s.idle, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return base },
 		ConnContext: guard.ConnContext,
@@ -106,4 +108,20 @@ func (s server) serve(ctx context.Context, address string, source *certs.Source,
 		return fmt.Errorf("serve %s: %w", address, err)
 	}
 	return nil
+}
+
+// movingAway has clients of HTTP/1.1 leave with the answers that they get once the process is about to
+// end: they would go on to use their connections, whatever became of the endpoint, and the one that is
+// closed under a request fails it.
+func (s server) movingAway(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.leaving:
+			if r.ProtoMajor == 1 {
+				w.Header().Set("Connection", "close")
+			}
+		default:
+		}
+		h.ServeHTTP(w, r)
+	})
 }

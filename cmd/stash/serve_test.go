@@ -236,8 +236,6 @@ func TestStrangersThatSpeakAreClosedToo(t *testing.T) {
 	}
 }
 
-// The API server, whose connections are few, gets through; a client that sends its header slowly does
-// not keep its connection.
 // Whoever asked before a replica ends is answered, and what the answer needs is not cut off.
 func TestARequestUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
 	came := make(chan struct{})
@@ -263,6 +261,31 @@ func TestARequestUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
 	}
 }
 
+// A client keeps its connection, until the replica is about to end.
+func TestClientsLeaveAReplicaThatIsAboutToEnd(t *testing.T) {
+	leaving := make(chan struct{})
+	s := guarded(t, serverWebhook, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(how *server) { how.leaving = leaving })
+	c := s.client("127.0.0.1")
+	ask := func() (kept bool) {
+		t.Helper()
+		response, err := c.Get("https://" + s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return !response.Close
+	}
+	if !ask() {
+		t.Error("a connection is not kept")
+	}
+	close(leaving)
+	if ask() {
+		t.Error("a connection is kept to the end")
+	}
+}
+
+// The API server, whose connections are few, gets through; a client that sends its header slowly does
+// not keep its connection.
 func TestTheWebhookIsReachedThroughAFlood(t *testing.T) {
 	s := guarded(t, serverWebhook, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 {
