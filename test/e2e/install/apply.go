@@ -42,7 +42,11 @@ func Apply(ctx context.Context, k Kubectl, root string, o Options) (err error) {
 
 // Remove removes what Apply installs, as a user does, and waits until it is gone.
 func Remove(ctx context.Context, k Kubectl, root, limit string) error {
-	_, err := k.Run(ctx, "", "delete", "--ignore-not-found", "--kustomize", filepath.Join(root, "deploy"), "--timeout="+limit)
+	_, err := k.Run(ctx, "", "delete", "deployment", "stash-operator", "--namespace=stash", "--cascade=foreground", "--timeout="+limit)
+	if err != nil {
+		return err
+	}
+	_, err = k.Run(ctx, "", "delete", "--ignore-not-found", "--kustomize", filepath.Join(root, "deploy"), "--timeout="+limit)
 	return err
 }
 
