@@ -43,7 +43,7 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 			return err
 		}
 	}
-	if session.Exclusive(w.Operation) {
+	if session.Exclusive(w.Operation) && interruption(repo, *w, r, g.Now()) == nil {
 		if err := g.unclaim(ctx, repo, w.ID); err != nil {
 			return err
 		}
@@ -58,6 +58,7 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		work := *live.Status.Work
 		live.Status.Work = nil
 		told, outdated = live, work.Generation != live.Generation
+		live.Status.Interrupted = interruption(live, work, r, g.Now())
 		if outdated {
 			recordOutdated(live, work, r, metav1.NewTime(g.Now()))
 		} else {

@@ -100,10 +100,14 @@ func NextWork(o *Repository, now time.Time) WorkAction {
 		return WorkAction{Message: o.Problem, After: time.Minute}
 	}
 	a := o.want(now)
+	interrupted := Interrupted(o.Repository, now) != nil
+	if interrupted && (a.Operation == "" || Exclusive(a.Operation) && a.Operation != v1alpha1.OperationUnlock) {
+		return WorkAction{Message: "waiting for the next look at locks", After: 10 * time.Second}
+	}
 	if a.Operation == "" {
 		return a
 	}
-	if Exclusive(a.Operation) && o.Busy {
+	if Exclusive(a.Operation) && o.Busy && !interrupted {
 		return WorkAction{Message: "waiting for backups and restores at this location", After: 5 * time.Second}
 	}
 	if o.Claimed != "" {
@@ -145,9 +149,8 @@ func (o *Repository) want(now time.Time) WorkAction {
 	if o.probeDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationProbe}
 	}
-	// What kept the last operation waiting is looked at before it is waited for; while agents work,
-	// there are locks of theirs, and searches must go on.
-	if slices.Contains(st.Locks, UnknownLock) && !o.Busy && api.IsTrue(st.Conditions, api.BackendReachable) {
+	// What kept the last operation waiting is looked at before it is waited for.
+	if o.lookDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if left := o.pause(now); left > 0 {

@@ -173,6 +173,10 @@ type RepositoryStatus struct {
 	// Work is the operation that the repository's worker does now.
 	// +optional
 	Work *RepositoryWork `json:"work,omitempty"`
+	// Interrupted is the retention or check whose worker ended in its middle and may have left an
+	// exclusive lock: backups and restores that have not begun wait until locks were looked at.
+	// +optional
+	Interrupted *InterruptedWork `json:"interrupted,omitempty"`
 	// NextAttempt is when a failed operation is tried again.
 	// +optional
 	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
@@ -306,4 +310,20 @@ type RepositoryWork struct {
 	// StorageSecretVersion is the resourceVersion of the storage Secret when it was decided on.
 	// +optional
 	StorageSecretVersion string `json:"storageSecretVersion,omitempty"`
+}
+
+// InterruptedWork is an operation whose worker ended in its middle.
+type InterruptedWork struct {
+	// Operation is what was done.
+	Operation RepositoryOperation `json:"operation"`
+	// PodUID is the UID of the worker's pod.
+	PodUID string `json:"podUID"`
+	// Generation is the metadata.generation of the spec that it was done for: locks of another place keep
+	// nobody waiting.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Time is when it was known to have ended.
+	Time metav1.Time `json:"time"`
+	// Until is when nothing waits any more, whether locks were looked at or not.
+	Until metav1.Time `json:"until"`
 }
