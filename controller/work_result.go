@@ -69,6 +69,7 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 	if err != nil || told == nil || outdated && r.Error != "" {
 		return ignoreGone(err)
 	}
+	g.tellGone(repo, told)
 	g.tellWork(ctx, told, *w, r, outdated)
 	return nil
 }
@@ -137,25 +138,28 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 		st.Locks = nil // a probe reads no locks
 	}
 	st.Phase = v1alpha1.RepositoryReady
-	set := func(kind string, ok bool, reason, message string) {
-		api.SetCondition(&st.Conditions, condition(kind, ok, reason, message, repo.Generation), now)
+	set := func(kind, reason, message string) {
+		api.SetCondition(&st.Conditions, condition(kind, true, reason, message, repo.Generation), now)
 	}
-	set(api.BackendReachable, true, "BackendAnswered", "the backend answered and the keys fit")
+	set(api.BackendReachable, "BackendAnswered", "the backend answered and the keys fit")
 	switch w.Operation {
 	case v1alpha1.OperationProbe:
 		if m.Exists != nil && *m.Exists {
-			set(api.BackendRepositoryInitialized, true, "BackendRepositoryFound", "the repository exists in the backend")
+			set(api.BackendRepositoryInitialized, "BackendRepositoryFound", "the repository exists in the backend")
+			noteFound(repo, now)
 		} else {
-			set(api.BackendRepositoryInitialized, false, "BackendRepositoryNotFound", "the backend holds no repository yet; it is made as soon as a BackupConfiguration uses it")
+			noteAbsent(repo, "the backend holds no repository yet; it is made as soon as a BackupConfiguration uses it", now)
 		}
 	case v1alpha1.OperationInit:
-		set(api.BackendRepositoryInitialized, true, "BackendRepositoryFound", "the repository was created in the backend")
+		set(api.BackendRepositoryInitialized, "BackendRepositoryFound", "the repository was created in the backend")
+		noteFound(repo, now)
 	case v1alpha1.OperationForget:
 		recordList(st, m, now)
 		recordRetention(st, w, m, now)
-		set(api.RetentionPolicyApplied, true, "SuccessfullyAppliedRetentionPolicy", retentionText(m))
+		set(api.RetentionPolicyApplied, "SuccessfullyAppliedRetentionPolicy", retentionText(m))
 	case v1alpha1.OperationList:
 		recordList(st, m, now)
+		noteFound(repo, now) // seen by an older version, which did not note where
 	case v1alpha1.OperationCheck:
 		recordCheck(repo, m, now)
 	case v1alpha1.OperationFind, v1alpha1.OperationUnlock:
@@ -201,8 +205,9 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 		st.Phase = v1alpha1.RepositoryNotReady
 		return
 	case restic.ReasonNoRepository:
-		set(api.BackendRepositoryInitialized, "BackendRepositoryNotFound")
 		st.Phase = v1alpha1.RepositoryNotReady
+		noteAbsent(repo, text, now)
+		st.LastProbeTime = nil // a second look decides whether one is made
 		return
 	case restic.ReasonLocked:
 		// Whose locks they are is looked at next: those of dead pods are removed.

@@ -163,7 +163,7 @@ func (o *Repository) want(now time.Time) WorkAction {
 		return WorkAction{After: secretInterval}
 	}
 	if !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) {
-		if len(o.Users) > 0 {
+		if len(o.Users) > 0 && !Gone(o.Repository) {
 			return WorkAction{Operation: v1alpha1.OperationInit}
 		}
 		return WorkAction{After: probeInterval}
@@ -247,10 +247,11 @@ func (o *Repository) probeDue(now time.Time) bool {
 	if !o.Demanded.IsZero() && !reachable && st.NextAttempt != nil && !now.Before(st.NextAttempt.Time) {
 		return true
 	}
-	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && len(o.Users) == 0 {
+	// Where nobody makes it, it may come otherwise.
+	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && (len(o.Users) == 0 || Gone(o.Repository)) {
 		return true
 	}
-	return now.Sub(st.LastProbeTime.Time) > probeInterval && !reachable
+	return now.Sub(st.LastProbeTime.Time) > probeInterval && (!reachable || Gone(o.Repository))
 }
 
 // retentionDue returns the configuration whose newest successful session retention did not see.

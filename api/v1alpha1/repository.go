@@ -173,6 +173,10 @@ type RepositoryStatus struct {
 	// Work is the operation that the repository's worker does now.
 	// +optional
 	Work *RepositoryWork `json:"work,omitempty"`
+	// Found is where the repository was last seen: one that held snapshots and is gone from there is not
+	// made anew.
+	// +optional
+	Found *FoundRepository `json:"found,omitempty"`
 	// Interrupted is the retention or check whose worker ended in its middle and may have left an
 	// exclusive lock: backups and restores that have not begun wait until locks were looked at.
 	// +optional
@@ -326,4 +330,12 @@ type InterruptedWork struct {
 	Time metav1.Time `json:"time"`
 	// Until is when nothing waits any more, whether locks were looked at or not.
 	Until metav1.Time `json:"until"`
+}
+
+// FoundRepository is a repository that was seen in its backend.
+type FoundRepository struct {
+	// Place stands for what the spec named then: bucket and prefix, or volume and folder.
+	Place string `json:"place"`
+	// Time is when it was first seen there.
+	Time metav1.Time `json:"time"`
 }
