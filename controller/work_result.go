@@ -49,33 +49,41 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 		}
 	}
 	var told *v1alpha1.Repository
-	outdated := false
+	outdated, left := false, g.leftOut(ctx, *w)
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
 		told = nil
 		if live.Status.Work == nil || live.Status.Work.ID != r.ID {
 			return false, nil
 		}
-		work := *live.Status.Work
-		live.Status.Work = nil
-		told, outdated = live, work.Generation != live.Generation
-		live.Status.Interrupted = interruption(live, work, r, g.Now())
-		if outdated {
-			recordOutdated(live, work, r, metav1.NewTime(g.Now()))
-		} else {
-			recordWork(live, work, r, metav1.NewTime(g.Now()))
-		}
+		told, outdated = live, w.Generation != live.Generation
+		settle(live, r, left, g.Now())
 		return true, nil
 	})
 	if err != nil || told == nil || outdated && r.Error != "" {
 		return ignoreGone(err)
 	}
 	g.tellGone(repo, told)
-	g.tellWork(ctx, told, *w, r, outdated)
+	g.tellWork(ctx, told, *w, r, outdated, left)
 	return nil
 }
 
+// settle ends the work of a Repository with its result; left names what retention left out.
+func settle(live *v1alpha1.Repository, r protocol.Result, left string, at time.Time) {
+	w, now := *live.Status.Work, metav1.NewTime(at)
+	live.Status.Work = nil
+	live.Status.Interrupted = interruption(live, w, r, at)
+	if w.Generation != live.Generation {
+		recordOutdated(live, w, r, now)
+		return
+	}
+	recordWork(live, w, r, now)
+	if c := api.FindCondition(live.Status.Conditions, api.RetentionPolicyApplied); c != nil && w.Operation == v1alpha1.OperationForget && r.Error == "" {
+		c.Message += left
+	}
+}
+
 // tellWork tells people what came of an operation, and its configuration of its retention.
-func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, outdated bool) {
+func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, outdated bool, left string) {
 	switch {
 	case r.Error != "":
 		g.event(repo, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
@@ -83,7 +91,7 @@ func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1al
 		g.tellIntegrity(repo)
 	}
 	if w.Operation == v1alpha1.OperationForget {
-		g.noteRetention(ctx, w, r)
+		g.noteRetention(ctx, w, r, left)
 	}
 }
 
@@ -131,9 +139,11 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	}
 	if w.Operation == v1alpha1.OperationUnlock && len(m.Locks) > 0 && !m.Unlocked {
 		st.Locks = lockHosts(m.Locks) // somebody's: what they keep waiting is tried again as planned
+		session.Resume(st, w.Operation, true)
 		return
 	}
 	st.Failures, st.NextAttempt = 0, nil
+	session.Resume(st, w.Operation, false)
 	if w.Operation != v1alpha1.OperationProbe {
 		st.Locks = nil // a probe reads no locks
 	}
@@ -185,9 +195,14 @@ func lockHosts(locks []restic.Lock) []string {
 // recordFailure sets the condition that an operation is about and the time of the next attempt.
 func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, now metav1.Time) {
 	st := &repo.Status
-	st.Failures++
-	next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
-	st.NextAttempt = &next
+	alone := session.BacksOffAlone(w.Operation)
+	if alone {
+		session.BackOff(st, w.Operation, string(r.Reason), now.Time)
+	} else {
+		st.Failures++
+		next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
+		st.NextAttempt = &next
+	}
 	text := shorten(r.Error)
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
@@ -201,9 +216,12 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 		if unseen || r.Reason == restic.ReasonUnreachable && w.Operation != v1alpha1.OperationProbe {
 			st.Locks = []string{session.UnknownLock}
 		}
-		set(api.BackendReachable, string(r.Reason))
-		st.Phase = v1alpha1.RepositoryNotReady
-		return
+		if !alone {
+			set(api.BackendReachable, string(r.Reason))
+			st.Phase = v1alpha1.RepositoryNotReady
+			return
+		}
+		st.LastProbeTime = nil // backups may go on: whether the backend can be used says a probe
 	case restic.ReasonNoRepository:
 		st.Phase = v1alpha1.RepositoryNotReady
 		noteAbsent(repo, text, now)

@@ -79,7 +79,7 @@ func AwaitedLook(repo *v1alpha1.Repository, whose string, now time.Time) string 
 // assigned do not keep it waiting: they wait for it.
 func (o *Repository) lookDue(now time.Time) bool {
 	st := o.Repository.Status
-	if !api.IsTrue(st.Conditions, api.BackendReachable) {
+	if !api.IsTrue(st.Conditions, api.BackendReachable) || o.backsOff(v1alpha1.OperationUnlock, now) > 0 {
 		return false
 	}
 	i := Interrupted(o.Repository, now)

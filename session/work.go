@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-731df569/stash/api"
@@ -169,19 +168,26 @@ func (o *Repository) want(now time.Time) WorkAction {
 		return WorkAction{After: probeInterval}
 	}
 	unlock := o.unlockAt()
-	if !unlock.IsZero() && !now.Before(unlock) {
+	if !unlock.IsZero() && !now.Before(unlock) && o.backsOff(v1alpha1.OperationUnlock, now) == 0 {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if len(o.Searches) > 0 {
 		s := o.Searches[0]
 		return WorkAction{Operation: v1alpha1.OperationFind, Subject: s.Subject, UID: s.UID}
 	}
-	if u, uid := o.retentionDue(); u != nil {
+	u, uid := o.retentionDue()
+	if u != nil && o.backsOff(v1alpha1.OperationForget, now) == 0 {
 		return WorkAction{Operation: v1alpha1.OperationForget, Subject: u.Invoker, UID: uid}
 	}
 	a := o.upkeep(now)
-	if a.Operation == "" && !unlock.IsZero() {
-		a.After = min(a.After, unlock.Sub(now))
+	if a.Operation != "" {
+		return a
+	}
+	if !unlock.IsZero() {
+		a.After = min(a.After, max(unlock.Sub(now), o.backsOff(v1alpha1.OperationUnlock, now)))
+	}
+	if u != nil {
+		a.After = min(a.After, o.backsOff(v1alpha1.OperationForget, now))
 	}
 	return a
 }
@@ -223,10 +229,11 @@ func (o *Repository) upkeep(now time.Time) WorkAction {
 		if st.LastCheckTime != nil {
 			last = st.LastCheckTime.Time
 		}
-		if now.Sub(last) > checkInterval {
+		next := max(last.Add(checkInterval).Sub(now), o.backsOff(v1alpha1.OperationCheck, now))
+		if next <= 0 {
 			return WorkAction{Operation: v1alpha1.OperationCheck}
 		}
-		after = min(after, last.Add(checkInterval).Sub(now))
+		after = min(after, next)
 	}
 	return WorkAction{After: max(after, time.Minute)}
 }
@@ -252,35 +259,6 @@ func (o *Repository) probeDue(now time.Time) bool {
 		return true
 	}
 	return now.Sub(st.LastProbeTime.Time) > probeInterval && (!reachable || Gone(o.Repository))
-}
-
-// retentionDue returns the configuration whose newest successful session retention did not see.
-func (o *Repository) retentionDue() (*User, string) {
-	for i := range o.Users {
-		u := &o.Users[i]
-		last := u.Config.Status.LastSession
-		if u.Held != "" || last == nil || last.Phase != v1beta1.BackupSessionSucceeded || NoRetention(u.Config.Spec.RetentionPolicy) {
-			continue
-		}
-		seen := slices.IndexFunc(o.Repository.Status.Retentions, func(r v1alpha1.RetentionStatus) bool {
-			return r.Invoker == u.Invoker && r.Session == last.UID
-		})
-		if seen < 0 {
-			return u, last.UID
-		}
-	}
-	return nil, ""
-}
-
-// NoRetention tells whether a policy names nothing to keep: then nothing is ever removed.
-func NoRetention(p v1beta1.RetentionPolicy) bool {
-	return p.KeepLast == 0 && p.KeepHourly == 0 && p.KeepDaily == 0 && p.KeepWeekly == 0 &&
-		p.KeepMonthly == 0 && p.KeepYearly == 0 && len(p.KeepTags) == 0
-}
-
-// PruneDue tells whether retention may prune now.
-func PruneDue(st v1alpha1.RepositoryStatus, p v1beta1.RetentionPolicy, now time.Time) bool {
-	return p.Prune && !p.DryRun && (st.LastPruneTime == nil || now.Sub(st.LastPruneTime.Time) >= pruneInterval)
 }
 
 // unlockAt is from when on the locks that were seen are all known dead. It is zero where some may be of

@@ -181,10 +181,16 @@ type RepositoryStatus struct {
 	// exclusive lock: backups and restores that have not begun wait until locks were looked at.
 	// +optional
 	Interrupted *InterruptedWork `json:"interrupted,omitempty"`
-	// NextAttempt is when a failed operation is tried again.
+	// Backoffs are of retention, check and removal of locks after they failed: other work does not wait
+	// for them.
+	// +optional
+	// +listType=map
+	// +listMapKey=operation
+	Backoffs []OperationBackoff `json:"backoffs,omitempty"`
+	// NextAttempt is when other work that failed is tried again.
 	// +optional
 	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
-	// Failures counts failed operations in a row.
+	// Failures counts the failures of other work in a row.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
 	// Holders are the pods that were given credentials for this repository: locks that bear their
@@ -338,4 +344,17 @@ type FoundRepository struct {
 	Place string `json:"place"`
 	// Time is when it was first seen there.
 	Time metav1.Time `json:"time"`
+}
+
+// OperationBackoff is the pause after failures of an operation.
+type OperationBackoff struct {
+	// Operation that failed.
+	Operation RepositoryOperation `json:"operation"`
+	// Failures counts its failures in a row.
+	Failures int32 `json:"failures"`
+	// NextAttempt is when it is tried again.
+	NextAttempt metav1.Time `json:"nextAttempt"`
+	// Reason of the last failure.
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }
