@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
+	"github.com/seed-731df569/stash/session"
 )
 
 // A claim is a Lease in the operator's namespace, one for each backend location that exclusive work
@@ -112,15 +114,15 @@ func (w *World) exclusiveWork(ctx context.Context, repo *v1alpha1.Repository) (s
 	if lease.Spec.HolderIdentity != nil {
 		holder = *lease.Spec.HolderIdentity
 	}
-	alive, err := w.worksFor(ctx, holder)
+	alive, look, err := w.worksFor(ctx, holder, repo.Namespace)
 	if err != nil {
 		return "", err
 	}
+	if look != "" {
+		return look, nil
+	}
 	if alive || w.Now().Sub(lease.CreationTimestamp.Time) < claimGrace {
-		if ns, name, _, ok := splitHolder(holder); ok && ns == repo.Namespace {
-			return fmt.Sprintf("maintenance of Repository %q", name), nil
-		}
-		return "maintenance of a Repository of another namespace", nil
+		return "maintenance of " + named(holder, repo.Namespace) + " to end in the repository", nil
 	}
 	uid := lease.UID
 	if err := w.Delete(ctx, lease, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
@@ -129,18 +131,49 @@ func (w *World) exclusiveWork(ctx context.Context, repo *v1alpha1.Repository) (s
 	return "", nil
 }
 
-// worksFor tells whether the work of a claim stands in its Repository's status.
-func (w *World) worksFor(ctx context.Context, holder string) (bool, error) {
+// named names the Repository of a claim for a person in a namespace.
+func named(holder, namespace string) string {
+	if ns, name, _, ok := splitHolder(holder); ok && ns == namespace {
+		return fmt.Sprintf("Repository %q", name)
+	}
+	return "a Repository of another namespace"
+}
+
+// worksFor tells whether the work of a claim stands in its Repository's status; look says, for a person
+// in a namespace, that it ended in its middle and that the claim is kept until locks were looked at.
+func (w *World) worksFor(ctx context.Context, holder, namespace string) (alive bool, look string, err error) {
 	ns, name, id, ok := splitHolder(holder)
 	if !ok {
-		return false, nil
+		return false, "", nil
 	}
 	repo := &v1alpha1.Repository{}
 	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, repo); err != nil {
 		if apierrors.IsNotFound(err) {
-			return false, nil
+			return false, "", nil
 		}
-		return false, fmt.Errorf("read claimant: %w", err)
+		return false, "", fmt.Errorf("read claimant: %w", err)
 	}
-	return repo.Status.Work != nil && repo.Status.Work.ID == id, nil
+	look = session.AwaitedLook(repo, named(holder, namespace), w.Now())
+	return look != "" || repo.Status.Work != nil && repo.Status.Work.ID == id, look, nil
+}
+
+// takeOver gives the claim that interrupted work of a Repository has kept to the look at its locks, and
+// tells whether there was one: since that work began, no agent was given any at the location.
+func (w *World) takeOver(ctx context.Context, repo *v1alpha1.Repository, workID string) (bool, error) {
+	if session.Interrupted(repo, w.Now()) == nil {
+		return false, nil
+	}
+	lease := &coordinationv1.Lease{}
+	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: claimName(location(repo))}, lease); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	if h := lease.Spec.HolderIdentity; h == nil || !strings.HasPrefix(*h, claimHolder(repo, "")) {
+		return false, nil
+	}
+	holder := claimHolder(repo, workID)
+	lease.Spec.HolderIdentity = &holder
+	if err := w.Update(ctx, lease); err != nil {
+		return false, fmt.Errorf("take claim over: %w", err)
+	}
+	return true, nil
 }

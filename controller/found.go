@@ -166,7 +166,7 @@ func (w *World) notFound(ctx context.Context, subject string, reason restic.Reas
 }
 
 // noteRetention says in the session that its retention policy was applied.
-func (g *Agents) noteRetention(ctx context.Context, w v1alpha1.RepositoryWork, r protocol.Result) {
+func (g *Agents) noteRetention(ctx context.Context, w v1alpha1.RepositoryWork, r protocol.Result, left string) {
 	_, key, err := parseSubject(w.Subject)
 	if err != nil {
 		return
@@ -184,7 +184,7 @@ func (g *Agents) noteRetention(ctx context.Context, w v1alpha1.RepositoryWork, r
 			if r.Error != "" {
 				c.Reason, c.Message = "FailedToApplyRetentionPolicy", shorten(r.Error)
 			} else if r.Maintained != nil {
-				c.Message = retentionText(r.Maintained)
+				c.Message = retentionText(r.Maintained) + left
 			}
 			return api.SetCondition(&bs.Status.Conditions, c, metav1.NewTime(g.Now())), nil
 		})

@@ -143,8 +143,10 @@ func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker 
 		Prune: session.PruneDue(repo.Status, p, g.Now()), DryRun: p.DryRun,
 	}
 	for _, h := range c.Status.Hosts {
-		for _, s := range h.Snapshots {
-			f.Groups = append(f.Groups, protocol.Group{Host: h.Hostname, Path: s.Path})
+		if !session.KeepsAll(h) {
+			for _, s := range h.Snapshots {
+				f.Groups = append(f.Groups, protocol.Group{Host: h.Hostname, Path: s.Path})
+			}
 		}
 		for _, s := range h.Complete {
 			f.Protect = append(f.Protect, s.ID)

@@ -16,9 +16,9 @@ func TestWorkOfOtherNamespacesIsNotNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		namespace, exclusive, claimed string
 	}{
-		"of the own":      {"demo", `maintenance of Repository "other"`, `Forget of Repository "other"`},
-		"of another":      {"secret", "maintenance of a Repository of another namespace", "Forget of a Repository of another namespace"},
-		"of nobody known": {"", "maintenance of a Repository of another namespace", ""},
+		"of the own":      {"demo", `maintenance of Repository "other" to end in the repository`, `Forget of Repository "other"`},
+		"of another":      {"secret", "maintenance of a Repository of another namespace to end in the repository", "Forget of a Repository of another namespace"},
+		"of nobody known": {"", "maintenance of a Repository of another namespace to end in the repository", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo, other := repository(), repository()

@@ -24,7 +24,7 @@ import (
 // occupied tells that a task is not handed out yet: exclusive work is done at the location.
 type occupied struct{ by string }
 
-func (o *occupied) Error() string { return "waiting for " + o.by + " to end in the repository" }
+func (o *occupied) Error() string { return "waiting for " + o.by }
 
 // unoccupied returns an *occupied error where exclusive work holds a Repository's location. It is asked
 // after the assignment was read from the API server.

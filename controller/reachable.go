@@ -11,6 +11,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/session"
 )
 
 // backend carries what is known of the backend from the Repository to the configuration, which is
@@ -22,17 +23,22 @@ func (r *BackupConfigurations) backend(c *v1beta1.BackupConfiguration, repo *v1a
 		return
 	}
 	ok, message := api.IsTrue(repo.Status.Conditions, api.BackendReachable), known.Message
+	reason := known.Reason
+	if ok && session.Gone(repo) {
+		ok, reason = false, session.ReasonGone
+		message = api.FindCondition(repo.Status.Conditions, api.BackendRepositoryInitialized).Message
+	}
 	if !ok {
 		message = fmt.Sprintf("Repository \"%s/%s\": %s", repo.Namespace, repo.Name, message)
 	}
-	r.set(c, api.BackendReachable, ok, known.Reason, message)
+	r.set(c, api.BackendReachable, ok, reason, message)
 }
 
 // doubt has the backend of a configuration asked anew, since an agent could not use it: what is known
 // of it is older than that.
 func (g *Agents) doubt(ctx context.Context, bs *v1beta1.BackupSession, r protocol.Result) error {
 	switch r.Reason {
-	case restic.ReasonUnreachable, restic.ReasonAccessDenied, restic.ReasonNoBucket, restic.ReasonWrongPassword:
+	case restic.ReasonUnreachable, restic.ReasonAccessDenied, restic.ReasonNoBucket, restic.ReasonWrongPassword, restic.ReasonNoRepository:
 	default:
 		return nil
 	}

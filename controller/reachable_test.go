@@ -17,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
+	"github.com/seed-731df569/stash/session"
 )
 
 // The owner of an application looks at the configuration: it is not Ready while nothing can be backed up.
@@ -40,6 +41,11 @@ func TestAConfigurationThatCannotBackUpIsNotReady(t *testing.T) {
 			func(_ *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) {
 				repo.Status.Conditions = []api.Condition{condition(api.BackendReachable, false, "AccessDenied", denied, 1)}
 			}, v1beta1.BackupInvokerReady, "",
+		},
+		"the repository is gone": {
+			func(_ *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) {
+				repo.Status.Conditions = append(repo.Status.Conditions, condition(api.BackendRepositoryInitialized, false, session.ReasonGone, "it is gone", 2))
+			}, v1beta1.BackupInvokerNotReady, `Repository "demo/repo": it is gone`,
 		},
 		"no pod has the sidecar": {
 			func(c *v1beta1.BackupConfiguration, _ *v1alpha1.Repository) {
@@ -90,7 +96,7 @@ func TestAConfigurationThatCannotBackUpIsNotReady(t *testing.T) {
 // A password that was changed is noticed by the next session: the Repository says so from then on.
 func TestABackendThatAnAgentCouldNotUseIsAskedAnew(t *testing.T) {
 	for reason, asked := range map[restic.Reason]bool{
-		restic.ReasonWrongPassword: true, restic.ReasonAccessDenied: true, restic.ReasonNoBucket: true,
+		restic.ReasonWrongPassword: true, restic.ReasonAccessDenied: true, restic.ReasonNoBucket: true, restic.ReasonNoRepository: true,
 		restic.ReasonUnreachable: true, restic.ReasonLocked: false, restic.ReasonOther: false,
 	} {
 		t.Run(string(reason), func(t *testing.T) {

@@ -52,6 +52,9 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 	before := repo.Status.DeepCopy()
 	after := a.After
 	refer(repo, o)
+	if session.Interrupted(repo, r.Now()) == nil {
+		repo.Status.Interrupted = nil // what was kept for it is freed as any claim that nobody knows
+	}
 	r.workerWorks(o, repo, a)
 	switch {
 	case a.Unreached && !a.Abandon:
@@ -131,15 +134,8 @@ func (r *Repositories) noWorker(repo *v1alpha1.Repository, reason, message strin
 func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v1alpha1.Repository, a session.WorkAction) (time.Duration, error) {
 	id := string(uuid.NewUUID())
 	if session.Exclusive(a.Operation) {
-		other, err := r.claim(ctx, repo, id)
-		if err != nil {
-			return 0, err
-		}
-		if other != "" {
-			return r.freeStaleClaim(ctx, repo, other)
-		}
-		if busy, err := r.agentsAt(ctx, repo); busy || err != nil {
-			return 5 * time.Second, errors.Join(err, r.unclaim(ctx, repo, id))
+		if wait, err := r.take(ctx, repo, id); wait > 0 || err != nil {
+			return wait, err
 		}
 	}
 	repo.Status.Work = &v1alpha1.RepositoryWork{
@@ -153,10 +149,28 @@ func (r *Repositories) begin(ctx context.Context, o *session.Repository, repo *v
 	return 10 * time.Second, nil
 }
 
+// take takes the location for exclusive work, or says how long to wait for it.
+func (r *Repositories) take(ctx context.Context, repo *v1alpha1.Repository, id string) (time.Duration, error) {
+	if kept, err := r.takeOver(ctx, repo, id); kept || err != nil {
+		return 0, err
+	}
+	other, err := r.claim(ctx, repo, id)
+	if err != nil {
+		return 0, err
+	}
+	if other != "" {
+		return r.freeStaleClaim(ctx, repo, other)
+	}
+	if busy, err := r.agentsAt(ctx, repo); busy || err != nil {
+		return 5 * time.Second, errors.Join(err, r.unclaim(ctx, repo, id))
+	}
+	return 0, nil
+}
+
 // freeStaleClaim removes the claim of work that no Repository knows any more: its Repository was
 // deleted, or the claim was taken and the status could not be written.
 func (r *Repositories) freeStaleClaim(ctx context.Context, repo *v1alpha1.Repository, holder string) (time.Duration, error) {
-	alive, err := r.worksFor(ctx, holder)
+	alive, _, err := r.worksFor(ctx, holder, repo.Namespace)
 	if err != nil {
 		return 0, err
 	}
@@ -169,10 +183,11 @@ func (r *Repositories) freeStaleClaim(ctx context.Context, repo *v1alpha1.Reposi
 	return time.Second, r.unclaim(ctx, owner, id)
 }
 
-// abandon takes the work from a worker that is gone, and frees the location.
+// abandon takes the work from a worker that is gone, and frees the location, unless it may have left an
+// exclusive lock there: then locks are looked at first.
 func (r *Repositories) abandon(ctx context.Context, repo *v1alpha1.Repository, why string) error {
 	w := repo.Status.Work
-	if session.Exclusive(w.Operation) {
+	if stays := session.Interrupt(repo, *w, r.Now()); session.Exclusive(w.Operation) && !stays {
 		if err := r.unclaim(ctx, repo, w.ID); err != nil {
 			return err
 		}
@@ -231,7 +246,7 @@ func (w *World) endWork(ctx context.Context, repo *v1alpha1.Repository, why stri
 		if live.Status.Work == nil || repo.Status.Work == nil || live.Status.Work.ID != repo.Status.Work.ID {
 			return false, nil
 		}
-		if session.Exclusive(live.Status.Work.Operation) {
+		if session.Exclusive(live.Status.Work.Operation) && session.Interrupted(live, w.Now()) == nil {
 			if err := w.unclaim(ctx, live, live.Status.Work.ID); err != nil {
 				return false, err
 			}

@@ -137,15 +137,15 @@ func TestLocksAreLookedAtAndRememberedUntilTheyAreGone(t *testing.T) {
 	forget := v1alpha1.RepositoryWork{Operation: v1alpha1.OperationForget}
 	unlock := v1alpha1.RepositoryWork{Operation: v1alpha1.OperationUnlock}
 	recordWork(repo, forget, protocol.Result{Error: "locked", Reason: restic.ReasonLocked, Maintained: &protocol.Maintained{}}, now)
-	if !cmp.Equal(repo.Status.Locks, []string{session.UnknownLock}) || repo.Status.NextAttempt == nil {
+	if !cmp.Equal(repo.Status.Locks, []string{session.UnknownLock}) || len(repo.Status.Backoffs) != 1 {
 		t.Fatalf("after a lock was met: %+v", repo.Status)
 	}
 	recordWork(repo, unlock, protocol.Result{Maintained: &protocol.Maintained{Locks: []restic.Lock{{Hostname: "x"}, {Hostname: "x"}, {Hostname: "y"}}}}, now)
-	if !cmp.Equal(repo.Status.Locks, []string{"x", "y"}) || repo.Status.Failures != 1 || repo.Status.NextAttempt == nil {
+	if !cmp.Equal(repo.Status.Locks, []string{"x", "y"}) || len(repo.Status.Backoffs) != 1 {
 		t.Fatalf("after locks of others were seen: %+v", repo.Status)
 	}
 	recordWork(repo, unlock, protocol.Result{Maintained: &protocol.Maintained{Locks: []restic.Lock{{Hostname: "x"}}, Unlocked: true}}, now)
-	if repo.Status.Locks != nil || repo.Status.Failures != 0 || repo.Status.NextAttempt != nil {
+	if repo.Status.Locks != nil || len(repo.Status.Backoffs) > 0 {
 		t.Fatalf("after they were removed: %+v", repo.Status)
 	}
 }
@@ -240,8 +240,46 @@ func TestAFailureSaysWhatItIsAbout(t *testing.T) {
 			if cond == nil || cond.Status != metav1.ConditionFalse || len(cond.Message) > maxErrorLength+3 {
 				t.Errorf("%+v", repo.Status.Conditions)
 			}
-			if left := repo.Status.NextAttempt.Sub(noon()); left != time.Hour {
+			next := repo.Status.NextAttempt
+			for _, b := range repo.Status.Backoffs {
+				next = &b.NextAttempt
+			}
+			if left := next.Sub(noon()); left != time.Hour {
 				t.Errorf("the 40th failure is followed by %s", left)
+			}
+		})
+	}
+}
+
+// Keys that may not delete fail retention after each backup. Backups go on: nothing else waits, and whether
+// the backend can be used says a probe.
+func TestRetentionThatMayNotDeleteIsNoFaultOfTheBackend(t *testing.T) {
+	now := metav1.NewTime(noon())
+	for op, kind := range map[v1alpha1.RepositoryOperation]string{
+		v1alpha1.OperationForget: api.RetentionPolicyApplied, v1alpha1.OperationCheck: api.RepositoryIntegrityVerified, v1alpha1.OperationUnlock: "",
+	} {
+		t.Run(string(op), func(t *testing.T) {
+			repo := repository()
+			probe := v1alpha1.RepositoryWork{Operation: v1alpha1.OperationProbe}
+			answered := protocol.Result{Maintained: &protocol.Maintained{Exists: new(true)}}
+			recordWork(repo, probe, answered, now)
+			for n := range 3 {
+				recordWork(repo, v1alpha1.RepositoryWork{Operation: op}, protocol.Result{Error: "Access Denied", Reason: restic.ReasonAccessDenied}, now)
+				st := repo.Status
+				if st.Phase != v1alpha1.RepositoryReady || !api.IsTrue(st.Conditions, api.BackendReachable) || st.LastProbeTime != nil || st.NextAttempt != nil {
+					t.Fatalf("after %d failures: %+v", n+1, st)
+				}
+				if kind != "" && !api.IsFalse(st.Conditions, kind) {
+					t.Errorf("%s is not False: %+v", kind, st.Conditions)
+				}
+				recordWork(repo, probe, answered, now) // takes nothing back of what retention waits for
+				if b := repo.Status.Backoffs; len(b) != 1 || b[0].Failures != int32(n+1) || b[0].NextAttempt.Sub(noon()) != session.Backoff(int32(n+1)) {
+					t.Fatalf("after %d failures and a probe: %+v", n+1, b)
+				}
+			}
+			recordWork(repo, v1alpha1.RepositoryWork{Operation: op}, protocol.Result{}, now)
+			if len(repo.Status.Backoffs) > 0 {
+				t.Errorf("after it succeeded: %+v", repo.Status.Backoffs)
 			}
 		})
 	}

@@ -64,3 +64,26 @@ func TestRetentionSaysWhatItDid(t *testing.T) {
 		})
 	}
 }
+
+// A host whose backup failed keeps all that it has, and both who looks at the Repository and who looks at
+// the session are told so.
+func TestRetentionSaysWhomItLeftOut(t *testing.T) {
+	repo, bs, c := repository(), running(), configuration()
+	repo.Status.Work = &v1alpha1.RepositoryWork{
+		ID: "w1", Operation: v1alpha1.OperationForget, Subject: "BackupConfiguration/demo/shop", SubjectUID: "s1", PodUID: "p1",
+	}
+	c.Status.Hosts = []v1beta1.HostResult{{Hostname: "host-0", Phase: v1beta1.HostBackupSucceeded}, {Hostname: "host-1", Phase: v1beta1.HostBackupFailed}}
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, bs, c))
+	if err := g.Result(t.Context(), worker(), protocol.Result{ID: "w1", Maintained: &protocol.Maintained{Removed: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "3 snapshots were removed, 0 kept against the policy; all snapshots are kept of hosts whose last backup failed: host-1"
+	for of, list := range map[string][]api.Condition{
+		"Repository":    read(t, g.World, "demo", "repo", &v1alpha1.Repository{}).Status.Conditions,
+		"BackupSession": read(t, g.World, "demo", bs.Name, &v1beta1.BackupSession{}).Status.Conditions,
+	} {
+		if got := api.FindCondition(list, api.RetentionPolicyApplied); got == nil || got.Message != want {
+			t.Errorf("condition of the %s is %+v, want %q", of, got, want)
+		}
+	}
+}

@@ -41,7 +41,7 @@ func recordOutdated(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r prot
 	if w.Operation == v1alpha1.OperationForget && r.Error == "" {
 		recordRetention(st, w, m, now)
 	}
-	if r.Reason == restic.ReasonLocked || len(m.Locks) > 0 && !m.Unlocked ||
+	if r.Reason == restic.ReasonLocked || session.MayInterrupt(w.Operation) && mayLeaveLock(r.Reason) || len(m.Locks) > 0 && !m.Unlocked ||
 		w.Operation == v1alpha1.OperationFind && strings.HasPrefix(w.Subject, v1beta1.KindBackupSession+"/") {
 		st.Locks = []string{session.UnknownLock}
 	}

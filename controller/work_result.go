@@ -43,37 +43,47 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 			return err
 		}
 	}
-	if session.Exclusive(w.Operation) {
+	if session.Exclusive(w.Operation) && interruption(repo, *w, r, g.Now()) == nil {
 		if err := g.unclaim(ctx, repo, w.ID); err != nil {
 			return err
 		}
 	}
 	var told *v1alpha1.Repository
-	outdated := false
+	outdated, left := false, g.leftOut(ctx, *w)
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
 		told = nil
 		if live.Status.Work == nil || live.Status.Work.ID != r.ID {
 			return false, nil
 		}
-		work := *live.Status.Work
-		live.Status.Work = nil
-		told, outdated = live, work.Generation != live.Generation
-		if outdated {
-			recordOutdated(live, work, r, metav1.NewTime(g.Now()))
-		} else {
-			recordWork(live, work, r, metav1.NewTime(g.Now()))
-		}
+		told, outdated = live, w.Generation != live.Generation
+		settle(live, r, left, g.Now())
 		return true, nil
 	})
 	if err != nil || told == nil || outdated && r.Error != "" {
 		return ignoreGone(err)
 	}
-	g.tellWork(ctx, told, *w, r, outdated)
+	g.tellGone(repo, told)
+	g.tellWork(ctx, told, *w, r, outdated, left)
 	return nil
 }
 
+// settle ends the work of a Repository with its result; left names what retention left out.
+func settle(live *v1alpha1.Repository, r protocol.Result, left string, at time.Time) {
+	w, now := *live.Status.Work, metav1.NewTime(at)
+	live.Status.Work = nil
+	live.Status.Interrupted = interruption(live, w, r, at)
+	if w.Generation != live.Generation {
+		recordOutdated(live, w, r, now)
+		return
+	}
+	recordWork(live, w, r, now)
+	if c := api.FindCondition(live.Status.Conditions, api.RetentionPolicyApplied); c != nil && w.Operation == v1alpha1.OperationForget && r.Error == "" {
+		c.Message += left
+	}
+}
+
 // tellWork tells people what came of an operation, and its configuration of its retention.
-func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, outdated bool) {
+func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, outdated bool, left string) {
 	switch {
 	case r.Error != "":
 		g.event(repo, corev1.EventTypeWarning, string(w.Operation)+" Failed", shorten(r.Error))
@@ -81,7 +91,7 @@ func (g *Agents) tellWork(ctx context.Context, repo *v1alpha1.Repository, w v1al
 		g.tellIntegrity(repo)
 	}
 	if w.Operation == v1alpha1.OperationForget {
-		g.noteRetention(ctx, w, r)
+		g.noteRetention(ctx, w, r, left)
 	}
 }
 
@@ -129,32 +139,37 @@ func recordWork(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol
 	}
 	if w.Operation == v1alpha1.OperationUnlock && len(m.Locks) > 0 && !m.Unlocked {
 		st.Locks = lockHosts(m.Locks) // somebody's: what they keep waiting is tried again as planned
+		session.Resume(st, w.Operation, true)
 		return
 	}
 	st.Failures, st.NextAttempt = 0, nil
+	session.Resume(st, w.Operation, false)
 	if w.Operation != v1alpha1.OperationProbe {
 		st.Locks = nil // a probe reads no locks
 	}
 	st.Phase = v1alpha1.RepositoryReady
-	set := func(kind string, ok bool, reason, message string) {
-		api.SetCondition(&st.Conditions, condition(kind, ok, reason, message, repo.Generation), now)
+	set := func(kind, reason, message string) {
+		api.SetCondition(&st.Conditions, condition(kind, true, reason, message, repo.Generation), now)
 	}
-	set(api.BackendReachable, true, "BackendAnswered", "the backend answered and the keys fit")
+	set(api.BackendReachable, "BackendAnswered", "the backend answered and the keys fit")
 	switch w.Operation {
 	case v1alpha1.OperationProbe:
 		if m.Exists != nil && *m.Exists {
-			set(api.BackendRepositoryInitialized, true, "BackendRepositoryFound", "the repository exists in the backend")
+			set(api.BackendRepositoryInitialized, "BackendRepositoryFound", "the repository exists in the backend")
+			noteFound(repo, now)
 		} else {
-			set(api.BackendRepositoryInitialized, false, "BackendRepositoryNotFound", "the backend holds no repository yet; it is made as soon as a BackupConfiguration uses it")
+			noteAbsent(repo, "the backend holds no repository yet; it is made as soon as a BackupConfiguration uses it", now)
 		}
 	case v1alpha1.OperationInit:
-		set(api.BackendRepositoryInitialized, true, "BackendRepositoryFound", "the repository was created in the backend")
+		set(api.BackendRepositoryInitialized, "BackendRepositoryFound", "the repository was created in the backend")
+		noteFound(repo, now)
 	case v1alpha1.OperationForget:
 		recordList(st, m, now)
 		recordRetention(st, w, m, now)
-		set(api.RetentionPolicyApplied, true, "SuccessfullyAppliedRetentionPolicy", retentionText(m))
+		set(api.RetentionPolicyApplied, "SuccessfullyAppliedRetentionPolicy", retentionText(m))
 	case v1alpha1.OperationList:
 		recordList(st, m, now)
+		noteFound(repo, now) // seen by an older version, which did not note where
 	case v1alpha1.OperationCheck:
 		recordCheck(repo, m, now)
 	case v1alpha1.OperationFind, v1alpha1.OperationUnlock:
@@ -180,9 +195,14 @@ func lockHosts(locks []restic.Lock) []string {
 // recordFailure sets the condition that an operation is about and the time of the next attempt.
 func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r protocol.Result, now metav1.Time) {
 	st := &repo.Status
-	st.Failures++
-	next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
-	st.NextAttempt = &next
+	alone := session.BacksOffAlone(w.Operation)
+	if alone {
+		session.BackOff(st, w.Operation, string(r.Reason), now.Time)
+	} else {
+		st.Failures++
+		next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
+		st.NextAttempt = &next
+	}
 	text := shorten(r.Error)
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
@@ -196,12 +216,16 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 		if unseen || r.Reason == restic.ReasonUnreachable && w.Operation != v1alpha1.OperationProbe {
 			st.Locks = []string{session.UnknownLock}
 		}
-		set(api.BackendReachable, string(r.Reason))
-		st.Phase = v1alpha1.RepositoryNotReady
-		return
+		if !alone {
+			set(api.BackendReachable, string(r.Reason))
+			st.Phase = v1alpha1.RepositoryNotReady
+			return
+		}
+		st.LastProbeTime = nil // backups may go on: whether the backend can be used says a probe
 	case restic.ReasonNoRepository:
-		set(api.BackendRepositoryInitialized, "BackendRepositoryNotFound")
 		st.Phase = v1alpha1.RepositoryNotReady
+		noteAbsent(repo, text, now)
+		st.LastProbeTime = nil // a second look decides whether one is made
 		return
 	case restic.ReasonLocked:
 		// Whose locks they are is looked at next: those of dead pods are removed.

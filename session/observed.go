@@ -69,7 +69,7 @@ type Backup struct {
 	Others string
 	// Restoring is the name of a RestoreSession that holds the target.
 	Restoring string
-	// Exclusive names the operation that holds the repository's location.
+	// Exclusive says what is waited for that has the repository's location for itself.
 	Exclusive string
 	// Pods are the pods of assignments, by UID; one that is absent is dead.
 	Pods map[string]Pod

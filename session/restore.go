@@ -151,7 +151,7 @@ func restoreTurn(o *Restore, _ time.Time) (Action, bool) {
 	case o.Backups != "":
 		return Wait(fmt.Sprintf("waiting for BackupSession %q to end", o.Backups), 2*time.Second), true
 	case o.Exclusive != "":
-		return Wait("waiting for "+o.Exclusive+" to end in the repository", 2*time.Second), true
+		return Wait("waiting for "+o.Exclusive, 2*time.Second), true
 	}
 	return Action{}, false
 }

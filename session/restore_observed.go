@@ -28,7 +28,7 @@ type Restore struct {
 	// Later is the name of one that comes after this one and whose Repository exists; empty where this
 	// one's does.
 	Later string
-	// Exclusive names the operation that holds the repository's location.
+	// Exclusive says what is waited for that has the repository's location for itself.
 	Exclusive string
 	// Closed tells that the namespace is closed: a probe of the hook was refused.
 	Closed bool

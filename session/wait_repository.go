@@ -25,7 +25,7 @@ func repository(o *Backup, now time.Time) (Action, bool) {
 		return Wait("waiting for "+name+": "+why, 5*time.Second), true
 	}
 	if o.Exclusive != "" {
-		return Wait("waiting for "+o.Exclusive+" to end in the repository", 2*time.Second), true
+		return Wait("waiting for "+o.Exclusive, 2*time.Second), true
 	}
 	return Action{}, false
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-731df569/stash/api"
@@ -100,10 +99,14 @@ func NextWork(o *Repository, now time.Time) WorkAction {
 		return WorkAction{Message: o.Problem, After: time.Minute}
 	}
 	a := o.want(now)
+	interrupted := Interrupted(o.Repository, now) != nil
+	if interrupted && (a.Operation == "" || Exclusive(a.Operation) && a.Operation != v1alpha1.OperationUnlock) {
+		return WorkAction{Message: "waiting for the next look at locks", After: 10 * time.Second}
+	}
 	if a.Operation == "" {
 		return a
 	}
-	if Exclusive(a.Operation) && o.Busy {
+	if Exclusive(a.Operation) && o.Busy && !interrupted {
 		return WorkAction{Message: "waiting for backups and restores at this location", After: 5 * time.Second}
 	}
 	if o.Claimed != "" {
@@ -145,9 +148,8 @@ func (o *Repository) want(now time.Time) WorkAction {
 	if o.probeDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationProbe}
 	}
-	// What kept the last operation waiting is looked at before it is waited for; while agents work,
-	// there are locks of theirs, and searches must go on.
-	if slices.Contains(st.Locks, UnknownLock) && !o.Busy && api.IsTrue(st.Conditions, api.BackendReachable) {
+	// What kept the last operation waiting is looked at before it is waited for.
+	if o.lookDue(now) {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if left := o.pause(now); left > 0 {
@@ -160,25 +162,32 @@ func (o *Repository) want(now time.Time) WorkAction {
 		return WorkAction{After: secretInterval}
 	}
 	if !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) {
-		if len(o.Users) > 0 {
+		if len(o.Users) > 0 && !Gone(o.Repository) {
 			return WorkAction{Operation: v1alpha1.OperationInit}
 		}
 		return WorkAction{After: probeInterval}
 	}
 	unlock := o.unlockAt()
-	if !unlock.IsZero() && !now.Before(unlock) {
+	if !unlock.IsZero() && !now.Before(unlock) && o.backsOff(v1alpha1.OperationUnlock, now) == 0 {
 		return WorkAction{Operation: v1alpha1.OperationUnlock}
 	}
 	if len(o.Searches) > 0 {
 		s := o.Searches[0]
 		return WorkAction{Operation: v1alpha1.OperationFind, Subject: s.Subject, UID: s.UID}
 	}
-	if u, uid := o.retentionDue(); u != nil {
+	u, uid := o.retentionDue()
+	if u != nil && o.backsOff(v1alpha1.OperationForget, now) == 0 {
 		return WorkAction{Operation: v1alpha1.OperationForget, Subject: u.Invoker, UID: uid}
 	}
 	a := o.upkeep(now)
-	if a.Operation == "" && !unlock.IsZero() {
-		a.After = min(a.After, unlock.Sub(now))
+	if a.Operation != "" {
+		return a
+	}
+	if !unlock.IsZero() {
+		a.After = min(a.After, max(unlock.Sub(now), o.backsOff(v1alpha1.OperationUnlock, now)))
+	}
+	if u != nil {
+		a.After = min(a.After, o.backsOff(v1alpha1.OperationForget, now))
 	}
 	return a
 }
@@ -220,10 +229,11 @@ func (o *Repository) upkeep(now time.Time) WorkAction {
 		if st.LastCheckTime != nil {
 			last = st.LastCheckTime.Time
 		}
-		if now.Sub(last) > checkInterval {
+		next := max(last.Add(checkInterval).Sub(now), o.backsOff(v1alpha1.OperationCheck, now))
+		if next <= 0 {
 			return WorkAction{Operation: v1alpha1.OperationCheck}
 		}
-		after = min(after, last.Add(checkInterval).Sub(now))
+		after = min(after, next)
 	}
 	return WorkAction{After: max(after, time.Minute)}
 }
@@ -244,39 +254,11 @@ func (o *Repository) probeDue(now time.Time) bool {
 	if !o.Demanded.IsZero() && !reachable && st.NextAttempt != nil && !now.Before(st.NextAttempt.Time) {
 		return true
 	}
-	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && len(o.Users) == 0 {
+	// Where nobody makes it, it may come otherwise.
+	if o.Demanded.After(st.LastProbeTime.Time) && !api.IsTrue(st.Conditions, api.BackendRepositoryInitialized) && (len(o.Users) == 0 || Gone(o.Repository)) {
 		return true
 	}
-	return now.Sub(st.LastProbeTime.Time) > probeInterval && !reachable
-}
-
-// retentionDue returns the configuration whose newest successful session retention did not see.
-func (o *Repository) retentionDue() (*User, string) {
-	for i := range o.Users {
-		u := &o.Users[i]
-		last := u.Config.Status.LastSession
-		if u.Held != "" || last == nil || last.Phase != v1beta1.BackupSessionSucceeded || NoRetention(u.Config.Spec.RetentionPolicy) {
-			continue
-		}
-		seen := slices.IndexFunc(o.Repository.Status.Retentions, func(r v1alpha1.RetentionStatus) bool {
-			return r.Invoker == u.Invoker && r.Session == last.UID
-		})
-		if seen < 0 {
-			return u, last.UID
-		}
-	}
-	return nil, ""
-}
-
-// NoRetention tells whether a policy names nothing to keep: then nothing is ever removed.
-func NoRetention(p v1beta1.RetentionPolicy) bool {
-	return p.KeepLast == 0 && p.KeepHourly == 0 && p.KeepDaily == 0 && p.KeepWeekly == 0 &&
-		p.KeepMonthly == 0 && p.KeepYearly == 0 && len(p.KeepTags) == 0
-}
-
-// PruneDue tells whether retention may prune now.
-func PruneDue(st v1alpha1.RepositoryStatus, p v1beta1.RetentionPolicy, now time.Time) bool {
-	return p.Prune && !p.DryRun && (st.LastPruneTime == nil || now.Sub(st.LastPruneTime.Time) >= pruneInterval)
+	return now.Sub(st.LastProbeTime.Time) > probeInterval && (!reachable || Gone(o.Repository))
 }
 
 // unlockAt is from when on the locks that were seen are all known dead. It is zero where some may be of

@@ -173,10 +173,24 @@ type RepositoryStatus struct {
 	// Work is the operation that the repository's worker does now.
 	// +optional
 	Work *RepositoryWork `json:"work,omitempty"`
-	// NextAttempt is when a failed operation is tried again.
+	// Found is where the repository was last seen: one that held snapshots and is gone from there is not
+	// made anew.
+	// +optional
+	Found *FoundRepository `json:"found,omitempty"`
+	// Interrupted is the retention or check whose worker ended in its middle and may have left an
+	// exclusive lock: backups and restores that have not begun wait until locks were looked at.
+	// +optional
+	Interrupted *InterruptedWork `json:"interrupted,omitempty"`
+	// Backoffs are of retention, check and removal of locks after they failed: other work does not wait
+	// for them.
+	// +optional
+	// +listType=map
+	// +listMapKey=operation
+	Backoffs []OperationBackoff `json:"backoffs,omitempty"`
+	// NextAttempt is when other work that failed is tried again.
 	// +optional
 	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
-	// Failures counts failed operations in a row.
+	// Failures counts the failures of other work in a row.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
 	// Holders are the pods that were given credentials for this repository: locks that bear their
@@ -306,4 +320,41 @@ type RepositoryWork struct {
 	// StorageSecretVersion is the resourceVersion of the storage Secret when it was decided on.
 	// +optional
 	StorageSecretVersion string `json:"storageSecretVersion,omitempty"`
+}
+
+// InterruptedWork is an operation whose worker ended in its middle.
+type InterruptedWork struct {
+	// Operation is what was done.
+	Operation RepositoryOperation `json:"operation"`
+	// PodUID is the UID of the worker's pod.
+	PodUID string `json:"podUID"`
+	// Generation is the metadata.generation of the spec that it was done for: locks of another place keep
+	// nobody waiting.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Time is when it was known to have ended.
+	Time metav1.Time `json:"time"`
+	// Until is when nothing waits any more, whether locks were looked at or not.
+	Until metav1.Time `json:"until"`
+}
+
+// FoundRepository is a repository that was seen in its backend.
+type FoundRepository struct {
+	// Place stands for what the spec named then: bucket and prefix, or volume and folder.
+	Place string `json:"place"`
+	// Time is when it was first seen there.
+	Time metav1.Time `json:"time"`
+}
+
+// OperationBackoff is the pause after failures of an operation.
+type OperationBackoff struct {
+	// Operation that failed.
+	Operation RepositoryOperation `json:"operation"`
+	// Failures counts its failures in a row.
+	Failures int32 `json:"failures"`
+	// NextAttempt is when it is tried again.
+	NextAttempt metav1.Time `json:"nextAttempt"`
+	// Reason of the last failure.
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }

@@ -26,6 +26,7 @@ func badStorage() []scenario {
 		{"a pod that is killed during a backup leaves no session running and no lock", podKilledInBackup},
 		{"a pod that is killed during a restore is followed by one that restores", podKilledInRestore},
 		{"an agent that never connects fails its session", agentNeverConnects},
+		{"a worker that is killed during retention leaves no lock, and no backup runs into one", workerKilledInRetention},
 		{"a session or configuration that is deleted during a backup ends it and leaves no lock", deletedMeanwhile},
 	}
 }
@@ -263,4 +264,53 @@ func deletedMeanwhile(s *site) {
 	if all := s.snapshots("repo"); len(all) > 0 {
 		s.Errorf("it went on to its end: %+v", all)
 	}
+}
+
+// workerKilledInRetention: the worker holds an exclusive lock when it is killed, and cannot remove it. The
+// backup that comes next waits until that is done, instead of failing of it.
+func workerKilledInRetention(s *site) {
+	s.byHand(vars{"Retention": "{name: one, keepLast: 1, prune: true}"})
+	s.planted(s.claimDir("web"), 1)
+	s.kept(s.backup("conf"))
+	// Little is left to be stored: each request takes a part of a second.
+	s.gate.slow(2 << 10)
+	s.backup("conf")
+	worker := ""
+	s.eventually(long, "retention holds its lock", func(ctx context.Context) error {
+		r := &v1alpha1.Repository{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "repo"}, r); err != nil {
+			return err
+		}
+		if w := r.Status.Work; w == nil || w.Operation != v1alpha1.OperationForget {
+			return notYet("its work is %+v", w)
+		}
+		keys, err := suite.cluster.Storage().Objects(s.bucket, "")
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if strings.Contains(k, "/locks/") || strings.HasPrefix(k, "locks/") {
+				s.gate.hang()
+				worker = r.Status.Work.Pod
+				return nil
+			}
+		}
+		return notYet("no lock")
+	})
+	s.kubectl("delete", "pod", worker, "--grace-period=0", "--force")
+	name := s.backupNow("conf")
+	s.eventually(soon, "the session says what it waits for", func(ctx context.Context) error {
+		bs := &v1beta1.BackupSession{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, bs); err != nil {
+			return err
+		}
+		if !strings.Contains(bs.Status.Reason, "a look at the locks") {
+			return notYet("it is %q: %s", bs.Status.Phase, bs.Status.Reason)
+		}
+		return nil
+	})
+	s.gate.heal()
+	s.kept(s.succeeded(name))
+	s.unlocked()
+	s.healthy("repo")
 }
