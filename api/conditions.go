@@ -39,6 +39,9 @@ const (
 	BackendReachable = "BackendReachable"
 	// WorkerReady is False while the Repository needs a worker that cannot be created or started.
 	WorkerReady = "WorkerReady"
+	// MaintenanceCurrent is False while retention, a check or the like finds no moment without backups and
+	// restores at the location.
+	MaintenanceCurrent = "MaintenanceCurrent"
 	// LocationClaimed is False where another target already uses the same location, host and path.
 	LocationClaimed = "LocationClaimed"
 

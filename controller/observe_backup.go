@@ -72,8 +72,28 @@ func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backu
 		o.NotReady = why
 		return err
 	}
-	o.Exclusive, err = r.exclusiveWork(ctx, repo)
+	if o.Exclusive, err = r.exclusiveWork(ctx, repo); err == nil && o.Exclusive == "" {
+		o.Exclusive, err = r.room(ctx, repo)
+	}
 	return err
+}
+
+// room says for which maintenance at a Repository's location new sessions make room.
+func (w *World) room(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
+	all, err := w.repositoriesAt(ctx, location(repo))
+	if err != nil {
+		return "", err
+	}
+	for i := range all {
+		whose := fmt.Sprintf("Repository %q", all[i].Name)
+		if all[i].Namespace != repo.Namespace {
+			whose = "a Repository of another namespace"
+		}
+		if text := session.Room(&all[i], whose, w.Now()); text != "" {
+			return text, nil
+		}
+	}
+	return "", nil
 }
 
 // initialized tells whether the repository is known to exist in its backend as it is specified now.

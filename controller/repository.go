@@ -56,6 +56,7 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 		repo.Status.Interrupted = nil // what was kept for it is freed as any claim that nobody knows
 	}
 	r.workerWorks(o, repo, a)
+	session.SayWaiting(repo, a, r.Now())
 	switch {
 	case a.Unreached && !a.Abandon:
 		r.noWorker(repo, session.ReasonNotConnected, a.Message)

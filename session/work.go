@@ -76,8 +76,10 @@ type WorkAction struct {
 	Abandon bool
 	// Unreached tells that the worker runs and never took the work.
 	Unreached bool
-	Message   string
-	After     time.Duration
+	// Waits is the operation that is due and finds backups or restores at the location; empty: none.
+	Waits   v1alpha1.RepositoryOperation
+	Message string
+	After   time.Duration
 }
 
 // Exclusive tells whether an operation needs the location for itself.
@@ -107,7 +109,7 @@ func NextWork(o *Repository, now time.Time) WorkAction {
 		return a
 	}
 	if Exclusive(a.Operation) && o.Busy && !interrupted {
-		return WorkAction{Message: "waiting for backups and restores at this location", After: 5 * time.Second}
+		return WorkAction{Waits: a.Operation, Message: "waiting for backups and restores at this location", After: 5 * time.Second}
 	}
 	if o.Claimed != "" {
 		return WorkAction{Message: fmt.Sprintf("waiting for %s, which works at this location", o.Claimed), After: 2 * time.Second}

@@ -139,7 +139,8 @@ type RepositoryStatus struct {
 	// +optional
 	References []api.ObjectReference `json:"references,omitempty"`
 	// Conditions: BackendReachable, BackendRepositoryInitialized, RetentionPolicyApplied,
-	// RepositoryIntegrityVerified; WorkerReady while the Job that looks after it does not run.
+	// RepositoryIntegrityVerified; WorkerReady while the Job that looks after it does not run;
+	// MaintenanceCurrent while retention or a check waits for backups to end.
 	// +optional
 	Conditions []api.Condition `json:"conditions,omitempty"`
 	// Snapshots lists the newest snapshots of the repository, at most 50.
