@@ -258,6 +258,7 @@ const (
 	ReasonDeadline      = restic.ReasonDeadline
 	ReasonCanceled      = restic.ReasonCanceled
 	ReasonPathMissing   = restic.ReasonPathMissing
+	ReasonUnreadable    = restic.ReasonUnreadable
 	ReasonNoSnapshot    = restic.ReasonNoSnapshot
 	ReasonOwnership     = restic.ReasonOwnership
 	ReasonOther         = restic.ReasonOther
