@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -53,7 +52,7 @@ func (j *job) lookAt(ctx context.Context, s restic.Snapshot, of string, l protoc
 	if err := p.patterns(protocol.RestoreSnapshot{ID: s.ID, Path: of, Include: l.Include, Exclude: l.Exclude}, args); err != nil {
 		return failed(protocol.ReasonPathMissing, "%w", err)
 	}
-	if s.HasPath(of) && len(p.command.Include) == 0 {
+	if s.HasPath(of) && !p.filtered {
 		return nil
 	}
 	node, err := j.node(ctx, s.ID, of)
@@ -63,10 +62,10 @@ func (j *job) lookAt(ctx context.Context, s restic.Snapshot, of string, l protoc
 		}
 		return err
 	}
-	if len(p.command.Include) == 0 || of != "/" && node.Type != restic.NodeDir {
+	if of != "/" && node.Type != restic.NodeDir {
 		return nil // patterns do not hold for what is no directory
 	}
-	return j.included(ctx, p.command)
+	return j.letThrough(ctx, p)
 }
 
 // namedInstead is how many names of a directory are told to whoever misspelt one.
@@ -94,24 +93,4 @@ func (j *job) instead(ctx context.Context, id, dir string) string {
 			return ""
 		}
 	}
-}
-
-// included tells whether include patterns match anything: restic is asked, by a dry run, for as long as
-// a look may take. What is not known then is found out by the restore.
-func (j *job) included(ctx context.Context, c restic.Restore) error {
-	c.DryRun, c.Target = true, filepath.Join(j.runner.WorkDir, "nothing")
-	c.UserArgs = append(slices.Clone(c.UserArgs), "--no-lock") // a look must not wait for a prune
-	var output restic.RestoreOutput
-	limited, cancel := context.WithTimeout(ctx, j.timings.Metadata)
-	defer cancel()
-	_, err := j.runner.Run(limited, exec.Command{Repository: j.task.Repository, Args: c.Args(), Line: output.Line})
-	switch {
-	case restic.ReasonOf(err) == restic.ReasonDeadline && ctx.Err() == nil:
-		return nil
-	case err != nil:
-		return err
-	case output.Summary != nil && output.Summary.TotalFiles == 0:
-		return failed(protocol.ReasonPathMissing, "the include patterns match nothing in the snapshot")
-	}
-	return nil
 }

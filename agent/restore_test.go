@@ -235,6 +235,33 @@ func TestARestoreThatCannotWorkFailsBeforeItWrites(t *testing.T) {
 	mustFail(t, x.s.do(x.restore("through a link", protocol.RestoreSnapshot{ID: x.id, Path: link})), protocol.ReasonOther)
 }
 
+// restic calls it a success. The search for the snapshots asks before the application is taken down; that
+// it still holds is seen before anything is written.
+func TestPatternsThatLetNothingThroughFail(t *testing.T) {
+	x := newRestorerAs(t, tree(t, map[string]string{"a": "1", "conf/b": "2"}), protocol.RoleSidecar)
+	write(t, filepath.Join(x.dir, "a"), "precious")
+	was := describe(t, x.dir)
+	for name, c := range map[string]struct{ include, exclude, args []string }{
+		"include":             {include: []string{"*.json"}},
+		"include, any case":   {args: []string{"--iinclude=" + x.dir + "/konfig*"}},
+		"exclude":             {exclude: []string{x.dir + "/*"}},
+		"exclude, any case":   {args: []string{"--iexclude=" + x.dir + "/*"}},
+		"exclude every file":  {exclude: []string{"a", "b"}},
+		"include and overlap": {include: []string{x.dir + "/conf/c"}, args: []string{"--overwrite=never"}},
+	} {
+		s := x.snapshot()
+		s.Include, s.Exclude, s.Delete = c.include, c.exclude, true
+		task := x.restore("restore with "+name, s)
+		task.Restore.Args = c.args
+		if result := x.s.do(task); result.Reason != protocol.ReasonPathMissing {
+			t.Errorf("%s: result = %q (%s)", name, result.Error, result.Reason)
+		}
+		if diff := cmp.Diff(was, describe(t, x.dir)); diff != "" {
+			t.Fatalf("%s: something was written:\n%s", name, diff)
+		}
+	}
+}
+
 func TestAnIncludeThatMatchesNothingFails(t *testing.T) {
 	x := newRestorer(t, tree(t, map[string]string{"a": "1"}))
 	s := x.snapshot()
