@@ -124,7 +124,7 @@ func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1a
 	return task, err
 }
 
-// forget is a configuration's retention policy, applied to the hosts and paths that are its own.
+// forget is a configuration's retention policy, applied to the hosts and paths that are its own, or were.
 func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker string) (*protocol.Forget, error) {
 	_, key, err := parseSubject(invoker)
 	if err != nil {
@@ -142,9 +142,20 @@ func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker 
 		},
 		Prune: session.PruneDue(repo.Status, p, g.Now()), DryRun: p.DryRun,
 	}
+	near, err := g.neighbours(ctx, c, repo)
+	if err != nil {
+		return nil, err
+	}
+	var others []*v1beta1.BackupConfiguration
+	for _, n := range near {
+		others = append(others, n.Configuration)
+	}
 	for _, h := range c.Status.Hosts {
 		for _, s := range h.Snapshots {
 			f.Groups = append(f.Groups, protocol.Group{Host: h.Hostname, Path: s.Path})
+		}
+		for _, path := range session.Retired(h, c, others) {
+			f.Groups = append(f.Groups, protocol.Group{Host: h.Hostname, Path: path})
 		}
 		for _, s := range h.Complete {
 			f.Protect = append(f.Protect, s.ID)
