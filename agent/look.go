@@ -32,8 +32,88 @@ func (j *job) look(ctx context.Context, snapshots []restic.Snapshot, l protocol.
 				return fmt.Errorf("look into snapshot %s: %w", short(s.ID), err)
 			}
 		}
+		if err := j.lookForOlder(ctx, s, snapshots, l, found); err != nil {
+			return fmt.Errorf("look into snapshot %s: %w", short(s.ID), err)
+		}
 	}
 	return nil
+}
+
+// lookForOlder finds out whether a snapshot holds what it would be taken for: paths that older snapshots
+// of the host have of their own, and that were perhaps left out of this one, or deleted before it.
+func (j *job) lookForOlder(ctx context.Context, s restic.Snapshot, all []restic.Snapshot, l protocol.Look, found *protocol.Maintained) error {
+	for _, of := range takenFor(s, all, l.Paths) {
+		if slices.ContainsFunc(found.Lacks, func(k protocol.Lack) bool { return k.ID == s.ID && k.Path == of && k.Rule == l.Rule }) {
+			continue
+		}
+		why, err := j.holdsNothing(ctx, s.ID, path.Clean(of))
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			found.Lacks = append(found.Lacks, protocol.Lack{ID: s.ID, Path: of, Rule: l.Rule, Why: why})
+		}
+	}
+	return nil
+}
+
+// takenFor are the paths that a snapshot would be taken for instead of an older one with files, whose own
+// path lies below one of its own.
+func takenFor(s restic.Snapshot, all []restic.Snapshot, paths []string) []string {
+	var out []string
+	for _, older := range all {
+		if older.Hostname != s.Hostname || !older.Time.Before(s.Time) || older.Empty() {
+			continue
+		}
+		for _, own := range older.Paths {
+			if below(own, s.Paths) {
+				out = append(out, wantedBelow(own, paths)...)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), s.HasPath)
+}
+
+// wantedBelow are the paths of a rule that lie in a snapshot's own path, or that one where it names none.
+func wantedBelow(own string, paths []string) []string {
+	if len(paths) == 0 {
+		return []string{own}
+	}
+	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !within(path.Clean(p), path.Clean(own)) })
+}
+
+// below tells whether a path lies below one of several, and is none of them.
+func below(of string, paths []string) bool {
+	return !slices.Contains(paths, of) && slices.ContainsFunc(paths, func(p string) bool { return within(of, p) })
+}
+
+// holdsNothing says, if so, that a snapshot has nothing at a path: not the path, or an empty directory.
+func (j *job) holdsNothing(ctx context.Context, id, of string) (string, error) {
+	node, err := j.node(ctx, id, of)
+	if reasonOf(err) == protocol.ReasonPathMissing {
+		return err.Error(), nil
+	}
+	if err != nil || node.Type != restic.NodeDir {
+		return "", err
+	}
+	names, err := j.names(ctx, id, of, 1)
+	if err != nil || len(names) > 0 {
+		return "", err
+	}
+	return fmt.Sprintf("the snapshot holds nothing in %q", of), nil
+}
+
+// names are the first names in a directory of a snapshot.
+func (j *job) names(ctx context.Context, id, dir string, limit int) (names []string, err error) {
+	_, err = j.runner.Run(ctx, exec.Command{
+		Repository: j.task.Repository, Args: restic.CatTree{ID: id, Path: dir}.Args(),
+		Read: func(r io.Reader) (err error) {
+			names, err = restic.ReadNames(r, limit)
+			return err
+		},
+	})
+	return names, err
 }
 
 // lookedFor are those of the paths that would be restored from a snapshot.
@@ -75,14 +155,7 @@ const namedInstead = 10
 // said.
 func (j *job) instead(ctx context.Context, id, dir string) string {
 	for ; ; dir = path.Dir(dir) {
-		var names []string
-		_, err := j.runner.Run(ctx, exec.Command{
-			Repository: j.task.Repository, Args: restic.CatTree{ID: id, Path: dir}.Args(),
-			Read: func(r io.Reader) (err error) {
-				names, err = restic.ReadNames(r, namedInstead+1)
-				return err
-			},
-		})
+		names, err := j.names(ctx, id, dir, namedInstead+1)
 		switch {
 		case err == nil && len(names) > 0:
 			if len(names) > namedInstead {

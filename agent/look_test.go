@@ -66,3 +66,40 @@ func TestASearchTellsWhatCannotBeRestored(t *testing.T) {
 		})
 	}
 }
+
+// A newer snapshot of a directory is taken for older ones of what lies in it only if it holds that.
+func TestASearchTellsWhatANewerSnapshotWasMadeWithout(t *testing.T) {
+	data := tree(t, map[string]string{"sub/a": "1", "gone/b": "2", "bare/c": "3", "top": "t"})
+	in := func(name string) string { return filepath.Join(data, name) }
+	ask, r := worker(t)
+	for _, name := range []string{"sub", "gone", "bare"} {
+		r.snapshot("host-0", in(name))
+	}
+	r.snapshot("host-1", in("gone"))
+	r.run("backup", "-q", "--host", "host-0", "--exclude", in("gone"), "--exclude", in("bare/*"), data)
+	list := r.snapshots()
+	id := list[len(list)-1].ID
+	for name, c := range map[string]struct {
+		paths []string
+		want  map[string]string // by path
+	}{
+		"all paths":      {nil, map[string]string{in("gone"): `does not hold "` + in("gone") + `"`, in("bare"): `holds nothing in "` + in("bare") + `"`}},
+		"one by name":    {[]string{in("bare")}, map[string]string{in("bare"): `holds nothing in "` + in("bare") + `"`}},
+		"another":        {[]string{in("gone")}, map[string]string{in("gone"): `does not hold "` + in("gone") + `"; in "` + data + `" it holds bare, sub, top`}},
+		"what is there":  {[]string{in("sub"), data}, map[string]string{}},
+		"a file in what": {[]string{in("sub/a")}, map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := ask(r, protocol.Maintain{Operation: protocol.OpFind, Queries: []protocol.Query{{Host: "host-0", Latest: true, Look: &protocol.Look{Paths: c.paths}}}})
+			mustSucceed(t, result)
+			if len(result.Maintained.Lacks) != len(c.want) {
+				t.Errorf("lacks %s, want %v", asJSON(result.Maintained.Lacks), c.want)
+			}
+			for _, l := range result.Maintained.Lacks {
+				if l.ID != id || !strings.Contains(l.Why, c.want[l.Path]) {
+					t.Errorf("lacks %s, want %v", asJSON(l), c.want)
+				}
+			}
+		})
+	}
+}

@@ -51,6 +51,8 @@ type restorePlan struct {
 	command restic.Restore
 	// filtered tells that patterns leave something out, included that some of them say what is let in.
 	filtered, included bool
+	// shared tells that what other snapshots hold of the path is left out.
+	shared bool
 	// nodes are path and those of its ancestors that do not exist here, the outermost first:
 	// restic leaves their owners, modes and times as it makes them.
 	nodes []pathNode
@@ -83,7 +85,23 @@ func (j *job) plan(ctx context.Context, s protocol.RestoreSnapshot, args []strin
 	} else if err := j.letThrough(ctx, p); err != nil {
 		return p, err
 	}
+	p.leaveOut(s.Elsewhere)
 	return p, j.checkOwners(ctx, p)
+}
+
+// leaveOut leaves out what is restored from other snapshots.
+func (p *restorePlan) leaveOut(elsewhere []string) {
+	if len(p.command.Include) > 0 || p.included {
+		return // restic does not combine the two; what is newer is restored over it
+	}
+	for _, other := range elsewhere {
+		other = path.Clean(other)
+		if other == p.path || !within(other, p.path) {
+			continue
+		}
+		p.command.Exclude = append(p.command.Exclude, restic.EscapePattern("/"+strings.Trim(strings.TrimPrefix(other, p.path), "/")))
+		p.filtered, p.shared = true, true
+	}
 }
 
 // lookUp fills in the nodes.
@@ -240,6 +258,7 @@ func (j *job) restorePath(ctx context.Context, p restorePlan, index, count int, 
 		return err
 	case output.Summary == nil:
 		return failed(protocol.ReasonOther, "restic ended without a summary")
+	case output.Summary.TotalFiles == 0 && p.shared: // others may hold all of it
 	case output.Summary.TotalFiles == 0 && p.filtered:
 		if err := j.nothing(ctx, p); err != nil {
 			return err

@@ -297,6 +297,48 @@ func TestARestoreRunsAgain(t *testing.T) {
 	}
 }
 
+// An older snapshot of a directory must not leave files in what a newer one of a path in it holds.
+func TestWhatIsRestoredElsewhereIsLeftOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		remove    bool
+		exclude   []string
+		elsewhere []string // below the folder
+		want      []string
+	}{
+		"left out":                     {false, nil, []string{"s*b"}, []string{"a", "later", "s*b/later", "sub/b"}},
+		"left out, and others deleted": {true, nil, []string{"s*b"}, []string{"a", "s*b/later", "sub/b"}},
+		"beside a pattern":             {false, []string{"a"}, []string{"s*b"}, []string{"later", "s*b/later", "sub/b"}},
+		"all of it":                    {false, []string{"a"}, []string{"s*b", "sub"}, []string{"later", "s*b/later"}},
+		"nothing":                      {false, nil, nil, []string{"a", "later", "s*b/b", "s*b/later", "sub/b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newRestorer(t, tree(t, map[string]string{"a": "1", "s*b/b": "2", "sub/b": "3"}))
+			if err := os.RemoveAll(x.dir); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(x.dir, "later"), "new")
+			write(t, filepath.Join(x.dir, "s*b", "later"), "new")
+			s := x.snapshot()
+			s.Delete, s.Exclude = c.remove, c.exclude
+			for _, name := range c.elsewhere {
+				s.Elsewhere = append(s.Elsewhere, filepath.Join(x.dir, name))
+			}
+			mustSucceed(t, x.s.do(x.restore("restore-1", s)))
+			var got []string
+			_ = filepath.WalkDir(x.dir, func(path string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					name, _ := filepath.Rel(x.dir, path)
+					got = append(got, name)
+				}
+				return nil
+			})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("files differ:\n%s", diff)
+			}
+		})
+	}
+}
+
 // nonRoot prepares a restore that user 1000 runs: dir belongs to it.
 func nonRoot(t *testing.T, foreign string) (x restorer) {
 	t.Helper()

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"io"
 	"path/filepath"
 	"slices"
 
@@ -68,14 +67,7 @@ func (j *job) nothing(ctx context.Context, p restorePlan) error {
 	if p.included {
 		return failed(protocol.ReasonPathMissing, "the include patterns match nothing in the snapshot")
 	}
-	var names []string
-	_, err := j.runner.Run(ctx, exec.Command{
-		Repository: j.task.Repository, Args: restic.CatTree{ID: p.command.ID, Path: p.command.Path}.Args(),
-		Read: func(r io.Reader) (err error) {
-			names, err = restic.ReadNames(r, 1)
-			return err
-		},
-	})
+	names, err := j.names(ctx, p.command.ID, p.command.Path, 1)
 	if err != nil || len(names) == 0 {
 		return err
 	}
