@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/seed-731df569/stash/broker/protocol"
@@ -45,7 +47,7 @@ func (j *job) backup(ctx context.Context, b protocol.Backup, result *protocol.Re
 // ofRepository tells whether the next path would fail for the same reason.
 func ofRepository(r protocol.Reason) bool {
 	switch r {
-	case protocol.ReasonPathMissing, protocol.ReasonOther:
+	case protocol.ReasonPathMissing, protocol.ReasonUnreadable, protocol.ReasonOther:
 		return false
 	default:
 		return true
@@ -98,8 +100,20 @@ func (j *job) backupPath(ctx context.Context, b restic.Backup, index, count int)
 			done.Unreadable = append(done.Unreadable, item.Item)
 		}
 		j.log.Warn("files could not be read", "path", b.Path, "count", done.UnreadableCount)
+		if output.Summary.TotalFilesProcessed == 0 && !slices.Equal(done.Unreadable, []string{path.Join(b.Path, lostFound)}) {
+			return done, unreadable(run.Stderr.Message())
+		}
 	}
 	return done, nil
+}
+
+// unreadable is the failure of a path whose snapshot holds no file, since none could be read: unlike one
+// that lacks some, it is not worth keeping. A volume that is fresh holds lost+found and nothing else, which
+// is no failure.
+func unreadable(why string) error {
+	return failed(protocol.ReasonUnreadable,
+		"user %d, as whom the agent runs, could read no file of it (%s): make it readable for that user, for example by its fsGroup, "+
+			"or let the agent run as another (runtimeSettings.container.securityContext of the BackupConfiguration)", os.Geteuid(), why)
 }
 
 // checkSource makes sure that there is something to back up. restic skips a path that does not

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,11 +32,8 @@ func (j *job) forget(ctx context.Context, f protocol.Forget, found *protocol.Mai
 		found.WouldRemove = new(len(remove))
 		return j.list(ctx, found)
 	}
-	for batch := range slices.Chunk(remove, forgetBatch) {
-		if err := j.change(ctx, restic.Forget{IDs: batch}.Args()); err != nil {
-			return err
-		}
-		found.Removed += len(batch)
+	if err := j.remove(ctx, remove, found); err != nil {
+		return err
 	}
 	if f.Prune {
 		if err := j.prune(ctx, found); err != nil {
@@ -43,6 +41,34 @@ func (j *job) forget(ctx context.Context, f protocol.Forget, found *protocol.Mai
 		}
 	}
 	return j.list(ctx, found)
+}
+
+// remove forgets snapshots and counts those that are gone. What restic says proves nothing: where the
+// storage lets nothing be deleted, it complains and exits with 0.
+func (j *job) remove(ctx context.Context, ids []string, found *protocol.Maintained) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	for batch := range slices.Chunk(ids, forgetBatch) {
+		if err := j.change(ctx, restic.Forget{IDs: batch}.Args()); err != nil && !errors.Is(err, restic.ErrIncomplete) {
+			return err
+		}
+	}
+	snapshots, err := j.snapshots(ctx, restic.Snapshots{})
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		return !slices.ContainsFunc(snapshots, func(s restic.Snapshot) bool { return s.ID == id })
+	})
+	found.Removed = len(ids) - len(left)
+	if len(left) == 0 {
+		return nil
+	}
+	// The reason is not that access is denied: the backend can be used, and backups go on.
+	return failed(protocol.ReasonOther,
+		"%d of %d snapshots that the policy removes are still there, for example %s: the storage did not delete them; "+
+			"its key needs the right to delete, and no object lock may hold them", len(left), len(ids), short(left[0]))
 }
 
 // candidates returns the IDs that the policy removes from a group, and those that it would remove

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,8 +32,88 @@ func (j *job) look(ctx context.Context, snapshots []restic.Snapshot, l protocol.
 				return fmt.Errorf("look into snapshot %s: %w", short(s.ID), err)
 			}
 		}
+		if err := j.lookForOlder(ctx, s, snapshots, l, found); err != nil {
+			return fmt.Errorf("look into snapshot %s: %w", short(s.ID), err)
+		}
 	}
 	return nil
+}
+
+// lookForOlder finds out whether a snapshot holds what it would be taken for: paths that older snapshots
+// of the host have of their own, and that were perhaps left out of this one, or deleted before it.
+func (j *job) lookForOlder(ctx context.Context, s restic.Snapshot, all []restic.Snapshot, l protocol.Look, found *protocol.Maintained) error {
+	for _, of := range takenFor(s, all, l.Paths) {
+		if slices.ContainsFunc(found.Lacks, func(k protocol.Lack) bool { return k.ID == s.ID && k.Path == of && k.Rule == l.Rule }) {
+			continue
+		}
+		why, err := j.holdsNothing(ctx, s.ID, path.Clean(of))
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			found.Lacks = append(found.Lacks, protocol.Lack{ID: s.ID, Path: of, Rule: l.Rule, Why: why})
+		}
+	}
+	return nil
+}
+
+// takenFor are the paths that a snapshot would be taken for instead of an older one with files, whose own
+// path lies below one of its own.
+func takenFor(s restic.Snapshot, all []restic.Snapshot, paths []string) []string {
+	var out []string
+	for _, older := range all {
+		if older.Hostname != s.Hostname || !older.Time.Before(s.Time) || older.Empty() {
+			continue
+		}
+		for _, own := range older.Paths {
+			if below(own, s.Paths) {
+				out = append(out, wantedBelow(own, paths)...)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), s.HasPath)
+}
+
+// wantedBelow are the paths of a rule that lie in a snapshot's own path, or that one where it names none.
+func wantedBelow(own string, paths []string) []string {
+	if len(paths) == 0 {
+		return []string{own}
+	}
+	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !within(path.Clean(p), path.Clean(own)) })
+}
+
+// below tells whether a path lies below one of several, and is none of them.
+func below(of string, paths []string) bool {
+	return !slices.Contains(paths, of) && slices.ContainsFunc(paths, func(p string) bool { return within(of, p) })
+}
+
+// holdsNothing says, if so, that a snapshot has nothing at a path: not the path, or an empty directory.
+func (j *job) holdsNothing(ctx context.Context, id, of string) (string, error) {
+	node, err := j.node(ctx, id, of)
+	if reasonOf(err) == protocol.ReasonPathMissing {
+		return err.Error(), nil
+	}
+	if err != nil || node.Type != restic.NodeDir {
+		return "", err
+	}
+	names, err := j.names(ctx, id, of, 1)
+	if err != nil || len(names) > 0 {
+		return "", err
+	}
+	return fmt.Sprintf("the snapshot holds nothing in %q", of), nil
+}
+
+// names are the first names in a directory of a snapshot.
+func (j *job) names(ctx context.Context, id, dir string, limit int) (names []string, err error) {
+	_, err = j.runner.Run(ctx, exec.Command{
+		Repository: j.task.Repository, Args: restic.CatTree{ID: id, Path: dir}.Args(),
+		Read: func(r io.Reader) (err error) {
+			names, err = restic.ReadNames(r, limit)
+			return err
+		},
+	})
+	return names, err
 }
 
 // lookedFor are those of the paths that would be restored from a snapshot.
@@ -53,7 +132,7 @@ func (j *job) lookAt(ctx context.Context, s restic.Snapshot, of string, l protoc
 	if err := p.patterns(protocol.RestoreSnapshot{ID: s.ID, Path: of, Include: l.Include, Exclude: l.Exclude}, args); err != nil {
 		return failed(protocol.ReasonPathMissing, "%w", err)
 	}
-	if s.HasPath(of) && len(p.command.Include) == 0 {
+	if s.HasPath(of) && !p.filtered {
 		return nil
 	}
 	node, err := j.node(ctx, s.ID, of)
@@ -63,10 +142,10 @@ func (j *job) lookAt(ctx context.Context, s restic.Snapshot, of string, l protoc
 		}
 		return err
 	}
-	if len(p.command.Include) == 0 || of != "/" && node.Type != restic.NodeDir {
+	if of != "/" && node.Type != restic.NodeDir {
 		return nil // patterns do not hold for what is no directory
 	}
-	return j.included(ctx, p.command)
+	return j.letThrough(ctx, p)
 }
 
 // namedInstead is how many names of a directory are told to whoever misspelt one.
@@ -76,14 +155,7 @@ const namedInstead = 10
 // said.
 func (j *job) instead(ctx context.Context, id, dir string) string {
 	for ; ; dir = path.Dir(dir) {
-		var names []string
-		_, err := j.runner.Run(ctx, exec.Command{
-			Repository: j.task.Repository, Args: restic.CatTree{ID: id, Path: dir}.Args(),
-			Read: func(r io.Reader) (err error) {
-				names, err = restic.ReadNames(r, namedInstead+1)
-				return err
-			},
-		})
+		names, err := j.names(ctx, id, dir, namedInstead+1)
 		switch {
 		case err == nil && len(names) > 0:
 			if len(names) > namedInstead {
@@ -94,24 +166,4 @@ func (j *job) instead(ctx context.Context, id, dir string) string {
 			return ""
 		}
 	}
-}
-
-// included tells whether include patterns match anything: restic is asked, by a dry run, for as long as
-// a look may take. What is not known then is found out by the restore.
-func (j *job) included(ctx context.Context, c restic.Restore) error {
-	c.DryRun, c.Target = true, filepath.Join(j.runner.WorkDir, "nothing")
-	c.UserArgs = append(slices.Clone(c.UserArgs), "--no-lock") // a look must not wait for a prune
-	var output restic.RestoreOutput
-	limited, cancel := context.WithTimeout(ctx, j.timings.Metadata)
-	defer cancel()
-	_, err := j.runner.Run(limited, exec.Command{Repository: j.task.Repository, Args: c.Args(), Line: output.Line})
-	switch {
-	case restic.ReasonOf(err) == restic.ReasonDeadline && ctx.Err() == nil:
-		return nil
-	case err != nil:
-		return err
-	case output.Summary != nil && output.Summary.TotalFiles == 0:
-		return failed(protocol.ReasonPathMissing, "the include patterns match nothing in the snapshot")
-	}
-	return nil
 }

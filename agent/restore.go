@@ -49,8 +49,10 @@ func short(id string) string { return id[:min(len(id), 8)] }
 type restorePlan struct {
 	path    string
 	command restic.Restore
-	// filtered tells that patterns leave something out.
-	filtered bool
+	// filtered tells that patterns leave something out, included that some of them say what is let in.
+	filtered, included bool
+	// shared tells that what other snapshots hold of the path is left out.
+	shared bool
 	// nodes are path and those of its ancestors that do not exist here, the outermost first:
 	// restic leaves their owners, modes and times as it makes them.
 	nodes []pathNode
@@ -80,8 +82,26 @@ func (j *job) plan(ctx context.Context, s protocol.RestoreSnapshot, args []strin
 	}
 	if len(p.nodes) > 0 && p.nodes[len(p.nodes)-1].node.Type != restic.NodeDir {
 		p.single()
+	} else if err := j.letThrough(ctx, p); err != nil {
+		return p, err
 	}
+	p.leaveOut(s.Elsewhere)
 	return p, j.checkOwners(ctx, p)
+}
+
+// leaveOut leaves out what is restored from other snapshots.
+func (p *restorePlan) leaveOut(elsewhere []string) {
+	if len(p.command.Include) > 0 || p.included {
+		return // restic does not combine the two; what is newer is restored over it
+	}
+	for _, other := range elsewhere {
+		other = path.Clean(other)
+		if other == p.path || !within(other, p.path) {
+			continue
+		}
+		p.command.Exclude = append(p.command.Exclude, restic.EscapePattern("/"+strings.Trim(strings.TrimPrefix(other, p.path), "/")))
+		p.filtered, p.shared = true, true
+	}
 }
 
 // lookUp fills in the nodes.
@@ -149,7 +169,7 @@ func (p *restorePlan) patterns(s protocol.RestoreSnapshot, args []string) error 
 		return failed(protocol.ReasonOther, "both include and exclude patterns are given, which restic cannot combine: use one of them")
 	}
 	if exclude.all || iexclude.all {
-		return failed(protocol.ReasonPathMissing, "the exclude patterns leave nothing of %q", p.path)
+		return leavesNothing(*p)
 	}
 	if includes && !include.all && !iinclude.all {
 		if len(include.to)+len(iinclude.to) == 0 {
@@ -157,7 +177,7 @@ func (p *restorePlan) patterns(s protocol.RestoreSnapshot, args []string) error 
 		}
 		p.command.Include = include.to
 		p.command.UserArgs = append(p.command.UserArgs, flags("--iinclude=", iinclude.to)...)
-		p.filtered = true
+		p.filtered, p.included = true, true
 	}
 	p.command.Exclude = exclude.to
 	p.command.UserArgs = append(p.command.UserArgs, flags("--iexclude=", iexclude.to)...)
@@ -208,7 +228,7 @@ func (p *restorePlan) single() {
 	dir, name := path.Split(p.path)
 	p.command.Path, p.command.Target = path.Clean(dir), path.Clean(dir)
 	p.command.Include = []string{"/" + restic.EscapePattern(name)}
-	p.command.Exclude, p.command.Delete = nil, false
+	p.command.Exclude, p.command.Delete, p.filtered, p.included = nil, false, false, false
 	p.command.UserArgs = slices.DeleteFunc(p.command.UserArgs, func(arg string) bool {
 		return strings.HasPrefix(arg, "--iinclude=") || strings.HasPrefix(arg, "--iexclude=")
 	})
@@ -238,8 +258,13 @@ func (j *job) restorePath(ctx context.Context, p restorePlan, index, count int, 
 		return err
 	case output.Summary == nil:
 		return failed(protocol.ReasonOther, "restic ended without a summary")
-	case len(p.command.Include) > 0 && output.Summary.TotalFiles == 0:
-		return failed(protocol.ReasonPathMissing, "the include patterns match nothing in the snapshot")
+	case output.Summary.TotalFiles == 0 && p.shared: // others may hold all of it
+	case output.Summary.TotalFiles == 0 && p.filtered:
+		if err := j.nothing(ctx, p); err != nil {
+			return err
+		}
+	case output.Summary.TotalFiles == 0 && len(p.command.Include) > 0:
+		return failed(protocol.ReasonPathMissing, "the snapshot does not hold %q", p.path) // see single
 	}
 	return j.setNodes(p.nodes)
 }

@@ -235,6 +235,33 @@ func TestARestoreThatCannotWorkFailsBeforeItWrites(t *testing.T) {
 	mustFail(t, x.s.do(x.restore("through a link", protocol.RestoreSnapshot{ID: x.id, Path: link})), protocol.ReasonOther)
 }
 
+// restic calls it a success. The search for the snapshots asks before the application is taken down; that
+// it still holds is seen before anything is written.
+func TestPatternsThatLetNothingThroughFail(t *testing.T) {
+	x := newRestorerAs(t, tree(t, map[string]string{"a": "1", "conf/b": "2"}), protocol.RoleSidecar)
+	write(t, filepath.Join(x.dir, "a"), "precious")
+	was := describe(t, x.dir)
+	for name, c := range map[string]struct{ include, exclude, args []string }{
+		"include":             {include: []string{"*.json"}},
+		"include, any case":   {args: []string{"--iinclude=" + x.dir + "/konfig*"}},
+		"exclude":             {exclude: []string{x.dir + "/*"}},
+		"exclude, any case":   {args: []string{"--iexclude=" + x.dir + "/*"}},
+		"exclude every file":  {exclude: []string{"a", "b"}},
+		"include and overlap": {include: []string{x.dir + "/conf/c"}, args: []string{"--overwrite=never"}},
+	} {
+		s := x.snapshot()
+		s.Include, s.Exclude, s.Delete = c.include, c.exclude, true
+		task := x.restore("restore with "+name, s)
+		task.Restore.Args = c.args
+		if result := x.s.do(task); result.Reason != protocol.ReasonPathMissing {
+			t.Errorf("%s: result = %q (%s)", name, result.Error, result.Reason)
+		}
+		if diff := cmp.Diff(was, describe(t, x.dir)); diff != "" {
+			t.Fatalf("%s: something was written:\n%s", name, diff)
+		}
+	}
+}
+
 func TestAnIncludeThatMatchesNothingFails(t *testing.T) {
 	x := newRestorer(t, tree(t, map[string]string{"a": "1"}))
 	s := x.snapshot()
@@ -267,6 +294,48 @@ func TestARestoreRunsAgain(t *testing.T) {
 	mustSucceed(t, x.s.do(x.restore("restore-1", x.snapshot(), x.snapshot())))
 	if diff := cmp.Diff(x.was, describe(t, x.dir)); diff != "" {
 		t.Errorf("a restore over what is there differs:\n%s", diff)
+	}
+}
+
+// An older snapshot of a directory must not leave files in what a newer one of a path in it holds.
+func TestWhatIsRestoredElsewhereIsLeftOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		remove    bool
+		exclude   []string
+		elsewhere []string // below the folder
+		want      []string
+	}{
+		"left out":                     {false, nil, []string{"s*b"}, []string{"a", "later", "s*b/later", "sub/b"}},
+		"left out, and others deleted": {true, nil, []string{"s*b"}, []string{"a", "s*b/later", "sub/b"}},
+		"beside a pattern":             {false, []string{"a"}, []string{"s*b"}, []string{"later", "s*b/later", "sub/b"}},
+		"all of it":                    {false, []string{"a"}, []string{"s*b", "sub"}, []string{"later", "s*b/later"}},
+		"nothing":                      {false, nil, nil, []string{"a", "later", "s*b/b", "s*b/later", "sub/b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newRestorer(t, tree(t, map[string]string{"a": "1", "s*b/b": "2", "sub/b": "3"}))
+			if err := os.RemoveAll(x.dir); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(x.dir, "later"), "new")
+			write(t, filepath.Join(x.dir, "s*b", "later"), "new")
+			s := x.snapshot()
+			s.Delete, s.Exclude = c.remove, c.exclude
+			for _, name := range c.elsewhere {
+				s.Elsewhere = append(s.Elsewhere, filepath.Join(x.dir, name))
+			}
+			mustSucceed(t, x.s.do(x.restore("restore-1", s)))
+			var got []string
+			_ = filepath.WalkDir(x.dir, func(path string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					name, _ := filepath.Rel(x.dir, path)
+					got = append(got, name)
+				}
+				return nil
+			})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("files differ:\n%s", diff)
+			}
+		})
 	}
 }
 

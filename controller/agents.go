@@ -303,6 +303,8 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 		task.Deadline = rs.CreationTimestamp.Add(spec.TimeOut.Duration)
 	}
 	task.Restore = &protocol.Restore{Host: a.Hostname, Args: spec.Target.Args}
+	// What another pod has restored already into a volume that both have is not written again either.
+	all := slices.DeleteFunc(slices.Clone(rs.Status.Pinned), func(p v1beta1.PinnedSnapshot) bool { return p.Hostname != a.Hostname })
 	for _, p := range pins {
 		rule := v1beta1.Rule{}
 		if int(p.Rule) < len(spec.Target.Rules) {
@@ -310,7 +312,7 @@ func (g *Agents) restoreTask(ctx context.Context, id broker.Identity, rs *v1beta
 		}
 		task.Restore.Snapshots = append(task.Restore.Snapshots, protocol.RestoreSnapshot{
 			ID: p.ID, Path: p.Path, Include: rule.Include, Exclude: rule.Exclude,
-			Delete: rule.ExistingFiles == v1beta1.ExistingFilesDelete,
+			Delete: rule.ExistingFiles == v1beta1.ExistingFilesDelete, Elsewhere: session.Elsewhere(all, slices.Index(all, p)),
 		})
 	}
 	return task, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -105,7 +106,7 @@ func adopted(a v1beta1.Assignment, paths []string, snapshots []restic.Snapshot, 
 func foundOf(snapshots []restic.Snapshot, lacks []protocol.Lack) []session.Found {
 	found := make([]session.Found, 0, len(snapshots))
 	for _, s := range snapshots {
-		f := session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty()}
+		f := session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty(), Session: sessionTag(s)}
 		for _, l := range lacks {
 			if l.ID == s.ID {
 				f.Lacks = append(f.Lacks, session.Lack{Path: l.Path, Rule: l.Rule, Why: l.Why})
@@ -114,6 +115,16 @@ func foundOf(snapshots []restic.Snapshot, lacks []protocol.Lack) []session.Found
 		found = append(found, f)
 	}
 	return found
+}
+
+// sessionTag is the UID of the session that a snapshot was taken in, empty where it is not ours.
+func sessionTag(s restic.Snapshot) string {
+	for _, tag := range s.Tags {
+		if uid, ok := strings.CutPrefix(tag, api.TagSession); ok {
+			return uid
+		}
+	}
+	return ""
 }
 
 // pinFound fixes the snapshots of a restore in its status, or the reason why it cannot be done.

@@ -124,7 +124,7 @@ func (g *Agents) maintainTask(ctx context.Context, id broker.Identity, repo *v1a
 	return task, err
 }
 
-// forget is a configuration's retention policy, applied to the hosts and paths that are its own.
+// forget is a configuration's retention policy, applied to the hosts and paths that are its own, or were.
 func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker string) (*protocol.Forget, error) {
 	_, key, err := parseSubject(invoker)
 	if err != nil {
@@ -142,17 +142,36 @@ func (g *Agents) forget(ctx context.Context, repo *v1alpha1.Repository, invoker 
 		},
 		Prune: session.PruneDue(repo.Status, p, g.Now()), DryRun: p.DryRun,
 	}
+	near, err := g.neighbours(ctx, c, repo)
+	if err != nil {
+		return nil, err
+	}
+	var others []*v1beta1.BackupConfiguration
+	for _, n := range near {
+		others = append(others, n.Configuration)
+	}
 	for _, h := range c.Status.Hosts {
-		if !session.KeepsAll(h) {
-			for _, s := range h.Snapshots {
-				f.Groups = append(f.Groups, protocol.Group{Host: h.Hostname, Path: s.Path})
-			}
-		}
+		f.Groups = append(f.Groups, thinned(h, c, others)...)
 		for _, s := range h.Complete {
 			f.Protect = append(f.Protect, s.ID)
 		}
 	}
 	return f, nil
+}
+
+// thinned are the host and paths that a policy is applied to: none of a host whose newest backup failed.
+func thinned(h v1beta1.HostResult, c *v1beta1.BackupConfiguration, others []*v1beta1.BackupConfiguration) []protocol.Group {
+	if session.KeepsAll(h) {
+		return nil
+	}
+	var out []protocol.Group
+	for _, s := range h.Snapshots {
+		out = append(out, protocol.Group{Host: h.Hostname, Path: s.Path})
+	}
+	for _, path := range session.Retired(h, c, others) {
+		out = append(out, protocol.Group{Host: h.Hostname, Path: path})
+	}
+	return out
 }
 
 // queries are what a session needs found: the snapshots with its tag, or those that its rules name.

@@ -87,3 +87,33 @@ func TestRetentionSaysWhomItLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// What a configuration backed up before is its own to thin out, but not what another one has taken over.
+func TestRetentionGoesOnWithPathsThatWereGivenUp(t *testing.T) {
+	repo, c, other := repository(), configuration(), configuration()
+	c.Status.Hosts = []v1beta1.HostResult{{
+		Hostname:  "host-0",
+		Snapshots: []v1beta1.SnapshotStats{{Path: "/data"}},
+		Complete:  []v1beta1.CompleteSnapshot{{Path: "/data", ID: "a"}, {Path: "/old", ID: "b"}, {Path: "/taken", ID: "c"}},
+	}}
+	other.Name, other.UID = "other", "other"
+	other.Spec.Target.Paths = []string{"/taken"}
+	g := NewAgents(newWorld(t, interceptor.Funcs{}, repo, c, other))
+	f, err := g.forget(t.Context(), repo, "BackupConfiguration/demo/shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []protocol.Group{{Host: "host-0", Path: "/data"}, {Host: "host-0", Path: "/old"}}
+	if d := cmp.Diff(want, f.Groups); d != "" {
+		t.Errorf("groups (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"a", "b", "c"}, f.Protect); d != "" {
+		t.Errorf("protected (-want +got):\n%s", d)
+	}
+	// Nothing is thinned out of a host whose newest backup failed.
+	c.Status.Hosts[0].Phase = v1beta1.HostBackupFailed
+	g = NewAgents(newWorld(t, interceptor.Funcs{}, repo, c, other))
+	if f, err = g.forget(t.Context(), repo, "BackupConfiguration/demo/shop"); err != nil || len(f.Groups) > 0 || len(f.Protect) != 3 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

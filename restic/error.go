@@ -12,7 +12,7 @@ const (
 	// ExitFailed is every failure without a code of its own.
 	ExitFailed = 1
 	// ExitIncomplete: a backup has a snapshot, but files could not be read; a forget could not
-	// remove all snapshots.
+	// remove all snapshots, of which 0.18.0 says nothing by its exit code.
 	ExitIncomplete = 3
 	// ExitNoRepository: there is no repository at the place.
 	ExitNoRepository = 10

@@ -26,6 +26,8 @@ const (
 	ReasonCanceled Reason = "Canceled"
 	// ReasonPathMissing: a path to back up is not in the pod, or one to restore not in the snapshot.
 	ReasonPathMissing Reason = "PathNotFound"
+	// ReasonUnreadable: nothing of a path to back up could be read.
+	ReasonUnreadable Reason = "PathNotReadable"
 	// ReasonNoSnapshot: no snapshot has that ID.
 	ReasonNoSnapshot Reason = "SnapshotNotFound"
 	// ReasonOwnership: the restore would lose the owners of files.
@@ -41,7 +43,7 @@ func (r Reason) Definitive() bool {
 	case ReasonNoRepository, ReasonWrongPassword, ReasonAccessDenied, ReasonNoBucket:
 		return true
 	case ReasonLocked, ReasonUnreachable, ReasonDeadline, ReasonCanceled, ReasonPathMissing,
-		ReasonNoSnapshot, ReasonOwnership, ReasonOther:
+		ReasonUnreadable, ReasonNoSnapshot, ReasonOwnership, ReasonOther:
 	}
 	return false
 }

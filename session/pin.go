@@ -20,6 +20,8 @@ type Found struct {
 	Host  string
 	Paths []string
 	Time  time.Time
+	// Session that it was taken in, where that is known.
+	Session string
 	// Empty tells that it is known to hold no file.
 	Empty bool
 	// Lacks are what rules cannot restore from it, as far as the worker looked.
@@ -85,7 +87,7 @@ func Pin(wish Wish, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, er
 		}
 		for _, p := range pins {
 			if !wish.holds(p.Path) {
-				return nil, fmt.Errorf("rule %d for host %q: snapshot %s holds %q, which lies in none of the volumeMounts (%s): mount the volume there",
+				return nil, fmt.Errorf("rule %d for host %q: snapshot %s holds %q, which lies in none of the volumeMounts (%s): mount the volume there, or name the paths to restore in the rule",
 					i, host, short(p.ID), p.Path, strings.Join(wish.Mounts, ", "))
 			}
 			p.Hostname = host
@@ -105,34 +107,41 @@ func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1be
 		return pinIDs(rule.Snapshots, index, source, found)
 	}
 	newest := newestByPath(source, found)
-	paths := rule.Paths
-	if len(paths) == 0 {
-		for p := range newest {
-			paths = append(paths, p)
-		}
-		slices.Sort(paths)
-	}
-	if len(paths) == 0 {
+	if len(rule.Paths) == 0 && len(newest) == 0 {
 		return nil, fmt.Errorf("the repository holds no snapshot of host %q; it has %s", source, hostsOf(found))
 	}
+	chosen, missing := choose(rule.Paths, index, newest)
+	if missing != "" {
+		return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", missing, source, pathsOf(newest, found))
+	}
+	filled := newestByPath(source, withFiles(found))
 	var out []v1beta1.PinnedSnapshot
-	for _, p := range paths {
-		f, ok := covering(newest, p)
-		if !ok {
-			return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", p, source, pathsOf(newest, found))
-		}
-		if older, ok := covering(newestByPath(source, withFiles(found)), p); ok && f.Empty {
+	for _, c := range chosen {
+		if older, ok := covering(filled, c.path); ok && c.from.Empty {
 			return nil, fmt.Errorf("the newest snapshot of path %q of host %q, %s of %s, holds no file, and %s of %s does: "+
 				"it was probably taken after the data was lost; name the one that you want in snapshots of the rule",
-				p, source, short(f.ID), f.Time.UTC().Format(time.RFC3339), short(older.ID), older.Time.UTC().Format(time.RFC3339))
+				c.path, source, short(c.from.ID), day(c.from.Time), short(older.ID), day(older.Time))
 		}
-		pin, err := pinned(f, p, source, index)
+		pin, err := pinned(c.from, c.path, source, index)
 		if err != nil {
-			return nil, err
+			return nil, instead(err, c, index, newest)
 		}
+		pin.Remark = c.remark
 		out = append(out, pin)
 	}
 	return out, nil
+}
+
+// instead names an older snapshot that holds what the newest one does not: which of them is wanted only
+// a person can tell.
+func instead(err error, c choice, index int, newest map[string]Found) error {
+	older := maps.Clone(newest)
+	maps.DeleteFunc(older, func(_ string, f Found) bool { return f.Empty || f.lacks(c.path, index) })
+	f, ok := covering(older, c.path)
+	if !ok {
+		return err
+	}
+	return lackError{fmt.Sprintf("%s; %s of %s holds it: name the one that you want in snapshots of the rule", err, short(f.ID), day(f.Time))}
 }
 
 // withFiles leaves out the snapshots that hold no file.
@@ -193,40 +202,9 @@ func pinPaths(f Found, index int) ([]v1beta1.PinnedSnapshot, error) {
 func pinned(f Found, path, source string, index int) (v1beta1.PinnedSnapshot, error) {
 	if i := slices.IndexFunc(f.Lacks, func(l Lack) bool { return l.Path == path && l.Rule == index }); i >= 0 {
 		return v1beta1.PinnedSnapshot{}, lackError{fmt.Sprintf("path %q cannot be restored from snapshot %s of %s: %s",
-			path, short(f.ID), f.Time.UTC().Format(time.RFC3339), f.Lacks[i].Why)}
+			path, short(f.ID), day(f.Time), f.Lacks[i].Why)}
 	}
 	return v1beta1.PinnedSnapshot{ID: f.ID, Path: path, SourceHost: source, Time: metav1.NewTime(f.Time), Rule: int32(index)}, nil //nolint:gosec // an index of a list in an object
-}
-
-func newestByPath(source string, found []Found) map[string]Found {
-	newest := map[string]Found{}
-	for _, f := range found {
-		if f.Host != source {
-			continue
-		}
-		for _, p := range f.Paths {
-			if old, ok := newest[p]; !ok || f.Time.After(old.Time) {
-				newest[p] = f
-			}
-		}
-	}
-	return newest
-}
-
-// covering returns the snapshot of the path itself or of the nearest directory above it.
-func covering(newest map[string]Found, path string) (Found, bool) {
-	for p := strings.TrimRight(path, "/"); p != ""; {
-		if f, ok := newest[p]; ok {
-			return f, true
-		}
-		i := strings.LastIndexByte(p, '/')
-		if i < 0 {
-			break
-		}
-		p = p[:i]
-	}
-	f, ok := newest["/"]
-	return f, ok
 }
 
 func hostsOf(found []Found) string {

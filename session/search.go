@@ -155,6 +155,15 @@ func sayPinned(st *v1beta1.RestoreSessionStatus, generation int64, now metav1.Ti
 			without = append(without, s.Hostname+": "+s.Error)
 		}
 	}
+	var remarks []string
+	for _, p := range st.Pinned {
+		if p.Remark != "" {
+			remarks = append(remarks, fmt.Sprintf("%s of %s: %s", p.Path, p.Hostname, p.Remark))
+		}
+	}
+	if len(remarks) > 0 {
+		message += "; " + some(remarks)
+	}
 	if len(without) > 0 {
 		message += "; none for " + some(without)
 	}

@@ -142,10 +142,11 @@ type Rule struct {
 	// SourceHost is the host whose snapshots are restored. Default: the target host itself.
 	// +optional
 	SourceHost string `json:"sourceHost,omitempty"`
-	// Snapshots are restic IDs. Excludes paths.
+	// Snapshots are restic IDs, or latest for what a rule without snapshots and paths restores: the newest
+	// of each path that the host ever had, but for what newer snapshots hold. Excludes paths.
 	// +optional
 	Snapshots []string `json:"snapshots,omitempty"`
-	// Paths are restored from their newest snapshots. Excludes snapshots.
+	// Paths are restored from the newest snapshots of them or of a directory above. Excludes snapshots.
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// Include are restic's patterns of files to restore. Default: all.
@@ -242,6 +243,10 @@ type PinnedSnapshot struct {
 	// Rule is the index of the rule that chose it.
 	// +optional
 	Rule int32 `json:"rule,omitempty"`
+	// Remark says what is particular about the choice: that newer backups of the host do not hold the
+	// path, or which other paths of the host are taken from it.
+	// +optional
+	Remark string `json:"remark,omitempty"`
 }
 
 // RestoredHost records a finished restore by what was written to.

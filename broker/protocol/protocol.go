@@ -137,6 +137,10 @@ type RestoreSnapshot struct {
 	Exclude []string `json:"exclude,omitempty"`
 	// Delete removes files that the snapshot does not have.
 	Delete bool `json:"delete,omitempty"`
+	// Elsewhere are paths below Path that later snapshots of the task hold, which are not older: they are
+	// left out of this one, unless Include says what is restored. An agent of an older build restores them
+	// twice, and the later one last.
+	Elsewhere []string `json:"elsewhere,omitempty"`
 }
 
 // Operation of a repository worker; the values are those of v1alpha1.RepositoryOperation.
@@ -258,6 +262,7 @@ const (
 	ReasonDeadline      = restic.ReasonDeadline
 	ReasonCanceled      = restic.ReasonCanceled
 	ReasonPathMissing   = restic.ReasonPathMissing
+	ReasonUnreadable    = restic.ReasonUnreadable
 	ReasonNoSnapshot    = restic.ReasonNoSnapshot
 	ReasonOwnership     = restic.ReasonOwnership
 	ReasonOther         = restic.ReasonOther
