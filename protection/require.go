@@ -6,9 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/scheduler"
+	"github.com/seed-731df569/stash/target"
 )
 
 // faults returns what the policy misses of one backup.
@@ -19,7 +21,7 @@ func (p *Policy) faults(b *Backup) []Fault {
 	add := func(reason Reason, format string, args ...any) {
 		out = append(out, Fault{reason, name + " " + fmt.Sprintf(format, args...)})
 	}
-	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, blueprint.Holder(c.Annotations)) {
+	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, holder(c)) {
 		add(OtherBlueprint, "does not come from one of the blueprints that count: %s", strings.Join(r.Blueprints, ", "))
 	}
 	if len(r.Repositories) > 0 && !slices.ContainsFunc(r.Repositories, func(want v1beta1.RequiredRepository) bool { return b.in(want) }) {
@@ -32,6 +34,17 @@ func (p *Policy) faults(b *Backup) []Fault {
 		add(NotReady, "makes no backups: %s", b.Problem)
 	}
 	return out
+}
+
+// holder returns the blueprint that a configuration was expanded from; empty where it does not say so of
+// its own target. The operator puts back, or deletes, what says so and is not what the target asks for; of
+// anything else the annotations may be somebody's, stored before they were refused.
+func holder(c *v1beta1.BackupConfiguration) string {
+	spec, _ := c.Spec.Shipped()
+	if spec.Target == nil || c.Annotations[api.AnnotationExpandedFrom] != target.KeyOf(spec.Target.Ref, c.Namespace) {
+		return ""
+	}
+	return blueprint.Holder(c.Annotations)
 }
 
 // timing checks schedule and retention.
