@@ -99,7 +99,7 @@ func aboutKinds(t *testing.T) []judged {
 
 func aboutPolicies(t *testing.T) []judged {
 	policies, bindings, err := wantedPolicies()
-	if err != nil || len(policies) != 2 || len(bindings) != 2 {
+	if err != nil || len(policies) != 3 || len(bindings) != 3 {
 		t.Fatal(len(policies), len(bindings), err)
 	}
 	changed := policies[0].DeepCopy()

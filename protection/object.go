@@ -1,6 +1,7 @@
 package protection
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -33,6 +34,10 @@ type Object struct {
 	Annotations map[string]string
 	// Persistent tells that it has storage that outlives its pods.
 	Persistent bool
+	// Volumes are the names of those volumes of its pods that must be backed up; Template is the pod
+	// template that has them, or has their mounts.
+	Volumes  []string
+	Template *corev1.PodTemplateSpec
 	// Backups are its BackupConfigurations, stored or to be stored.
 	Backups []Backup
 }
@@ -42,7 +47,18 @@ func ObjectOf(t *blueprint.Target, n Namespace) Object {
 	return Object{
 		Kind: t.Kind, Namespace: n, Name: t.Name, Labels: t.Labels, Annotations: t.Annotations,
 		Persistent: len(target.PersistentVolumes(t.Template, t.Volumes)) > 0,
+		Volumes:    writable(t), Template: t.Template,
 	}
+}
+
+// writable returns the volumes that outlive the pods and can be written by them. What a pod only reads is
+// for those to back up who write it.
+func writable(t *blueprint.Target) []string {
+	return slices.DeleteFunc(target.PersistentVolumes(t.Template, t.Volumes), func(name string) bool {
+		return slices.ContainsFunc(t.Template.Spec.Volumes, func(v corev1.Volume) bool {
+			return v.Name == name && (v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ReadOnly || v.NFS != nil && v.NFS.ReadOnly)
+		})
+	})
 }
 
 // Backup is a BackupConfiguration of an object.

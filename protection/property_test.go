@@ -62,8 +62,12 @@ func anyObject(t *rapid.T) *protection.Object {
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "backups") {
 		c := &v1beta1.BackupConfiguration{ObjectMeta: metav1.ObjectMeta{Name: some(t, "configuration", "x", "y")}}
+		c.Namespace, c.Spec.Target = "demo", &v1beta1.BackupTarget{Ref: v1beta1.TargetRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}}
 		if by := some(t, "blueprint", "", "daily", "weekly"); by != "" {
-			c.Annotations = map[string]string{api.AnnotationExpandedBlueprint: "BackupBlueprint/" + by}
+			c.Annotations = map[string]string{
+				api.AnnotationExpandedBlueprint: "BackupBlueprint/" + by,
+				api.AnnotationExpandedFrom:      some(t, "expanded from", "", "Deployment/demo/web", "Deployment/demo/other"),
+			}
 		}
 		c.Spec.Schedule = some(t, "schedule", "", "@hourly", "@daily", "0 3 * * 0", "nonsense", "@every 90m")
 		c.Spec.Paused = some(t, "paused", true, false)

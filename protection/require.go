@@ -6,9 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/scheduler"
+	"github.com/seed-731df569/stash/target"
 )
 
 // faults returns what the policy misses of one backup.
@@ -19,7 +21,7 @@ func (p *Policy) faults(b *Backup) []Fault {
 	add := func(reason Reason, format string, args ...any) {
 		out = append(out, Fault{reason, name + " " + fmt.Sprintf(format, args...)})
 	}
-	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, blueprint.Holder(c.Annotations)) {
+	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, holder(c)) {
 		add(OtherBlueprint, "does not come from one of the blueprints that count: %s", strings.Join(r.Blueprints, ", "))
 	}
 	if len(r.Repositories) > 0 && !slices.ContainsFunc(r.Repositories, func(want v1beta1.RequiredRepository) bool { return b.in(want) }) {
@@ -34,70 +36,47 @@ func (p *Policy) faults(b *Backup) []Fault {
 	return out
 }
 
+// holder returns the blueprint that a configuration was expanded from; empty where it does not say so of
+// its own target. The operator puts back, or deletes, what says so and is not what the target asks for; of
+// anything else the annotations may be somebody's, stored before they were refused.
+func holder(c *v1beta1.BackupConfiguration) string {
+	spec, _ := c.Spec.Shipped()
+	if spec.Target == nil || c.Annotations[api.AnnotationExpandedFrom] != target.KeyOf(spec.Target.Ref, c.Namespace) {
+		return ""
+	}
+	return blueprint.Holder(c.Annotations)
+}
+
 // timing checks schedule and retention.
 func (p *Policy) timing(c *v1beta1.BackupConfiguration, name string) []Fault {
 	limit, keep := p.Spec.Require.MaxInterval, p.Spec.Require.MinRetention
 	schedule, err := scheduler.Parse(c.Spec.Schedule, c.Spec.TimeZone)
-	var longest, mean time.Duration
-	if err == nil {
-		longest, mean = schedule.Gaps()
-	}
 	var out []Fault
 	add := func(reason Reason, format string, args ...any) {
 		out = append(out, Fault{reason, name + " " + fmt.Sprintf(format, args...)})
 	}
-	switch {
-	case limit == nil:
-	case err != nil:
-		add(NotScheduled, "has no schedule that makes backups: write one of at most %s between two, %s", hours(limit.Duration), scheduler.Example)
-	case longest > limit.Duration:
+	if err != nil {
+		within := ""
+		if limit != nil {
+			within = fmt.Sprintf(" of at most %s between two", hours(limit.Duration))
+		}
+		add(NotScheduled, "has no schedule that makes backups: write one%s, %s", within, scheduler.Example)
+		return out // what is kept of no backups says nothing
+	}
+	shortest, longest := schedule.Gaps()
+	if limit != nil && longest > limit.Duration {
 		add(IntervalTooLong, "has the schedule %q, with up to %s between two backups: at most %s are allowed", c.Spec.Schedule, hours(longest), hours(limit.Duration))
 	}
-	if limit != nil && err == nil && c.Spec.Paused {
+	if limit != nil && c.Spec.Paused {
 		add(Paused, "is paused: set spec.paused to false")
 	}
 	if keep == nil {
 		return out
 	}
-	if back := reach(&c.Spec.RetentionPolicy, mean); back < keep.Duration {
-		add(RetentionTooShort, "keeps snapshots for %s by its retentionPolicy: at least %s are required", hours(back), hours(keep.Duration))
+	if back := reach(&c.Spec.RetentionPolicy, shortest); back < keep.Duration {
+		add(RetentionTooShort, "keeps snapshots for %s by its schedule and retentionPolicy, counted at the worst moment: at least %s are required", hours(back), hours(keep.Duration))
 	}
 	return out
-}
-
-// forever is how far a retention reaches that removes nothing.
-const forever = time.Duration(1<<63 - 1)
-
-// reach is how far back the oldest snapshot is that a retention policy keeps of scheduled backups. The
-// last n are n times the mean interval. Of the others, each counts as its least: a month has 28 days.
-func reach(r *v1beta1.RetentionPolicy, mean time.Duration) time.Duration {
-	if r.DryRun {
-		return forever
-	}
-	const day = 24 * time.Hour
-	back := time.Duration(0)
-	for _, k := range []struct {
-		n    int64
-		unit time.Duration
-	}{
-		{r.KeepLast, mean},
-		{r.KeepHourly, time.Hour},
-		{r.KeepDaily, day},
-		{r.KeepWeekly, 7 * day},
-		{r.KeepMonthly, 28 * day},
-		{r.KeepYearly, 365 * day},
-	} {
-		// Backups that are further apart than the unit are counted in the same way: one for each that has any.
-		unit := max(k.unit, mean)
-		switch {
-		case k.n <= 0 || unit <= 0:
-		case k.n > int64(forever/unit):
-			return forever
-		default:
-			back = max(back, time.Duration(k.n)*unit)
-		}
-	}
-	return back
 }
 
 // hours prints a duration as people do who write it: 24h, 1h30m.

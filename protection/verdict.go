@@ -49,6 +49,8 @@ const (
 	IntervalTooLong Reason = "IntervalTooLong"
 	// RetentionTooShort: its snapshots do not reach back far enough.
 	RetentionTooShort Reason = "RetentionTooShort"
+	// VolumeNotCovered: a volume that outlives the pods is in no backup.
+	VolumeNotCovered Reason = "VolumeNotCovered"
 	// NotReady: it makes no backups.
 	NotReady Reason = "NotReady"
 	// UnreasonedExemption: the annotation that exempts the object does not say why.
@@ -99,7 +101,8 @@ func (p *Policy) Judge(o *Object, own string) Verdict {
 	return Verdict{State: Unprotected, Faults: faults}
 }
 
-// best returns the faults of the backup that has the fewest; true if one has none.
+// best returns the faults of the backup that has the fewest, and of volumes that are in none; true if there
+// are no faults. Several backups may each hold some of the volumes, and each must meet what is required.
 func (p *Policy) best(o *Object) ([]Fault, bool) {
 	if len(o.Backups) == 0 {
 		return []Fault{p.missing(o)}, false
@@ -109,16 +112,22 @@ func (p *Policy) best(o *Object) ([]Fault, bool) {
 		return cmp.Or(cmp.Compare(a.Configuration.Namespace, b.Configuration.Namespace), cmp.Compare(a.Configuration.Name, b.Configuration.Name))
 	})
 	var best []Fault
+	var good []Backup
 	for i := range backups {
 		faults := p.faults(&backups[i])
 		if len(faults) == 0 {
-			return nil, true
-		}
-		if best == nil || len(faults) < len(best) {
+			good = append(good, backups[i])
+		} else if best == nil || len(faults) < len(best) {
 			best = faults
 		}
 	}
-	return best, false
+	if len(good) > 0 {
+		best, backups = nil, good
+	}
+	if left := uncovered(o, backups); len(left) > 0 {
+		best = append(best, leftOut(left, len(good) < len(o.Backups) && len(good) > 0))
+	}
+	return best, len(best) == 0
 }
 
 // missing is the fault of an object without a backup.

@@ -1,18 +1,15 @@
 package scheduler
 
-import (
-	"math/bits"
-	"time"
-)
+import "time"
 
 // gapYears is how long the days of a cron expression are looked at for its gaps: from 29 February 2096
 // it is eight years to the next, and in between the week's days come round.
 const gapYears = 12
 
-// Gaps returns the longest time between two slots that follow each other, and the mean. They are those
+// Gaps returns the shortest and the longest time between two slots that follow each other. They are those
 // of the clock on the wall: a daily schedule is one of 24 hours, though a day in autumn has 25. Both are
 // 0 for a schedule without slots.
-func (s Schedule) Gaps() (longest, mean time.Duration) {
+func (s Schedule) Gaps() (shortest, longest time.Duration) {
 	switch {
 	case s.IsZero():
 		return 0, 0
@@ -20,35 +17,30 @@ func (s Schedule) Gaps() (longest, mean time.Duration) {
 		d := time.Duration(s.every) * time.Second
 		return d, d
 	}
-	first, last, inside, slots := s.day()
-	if slots == 0 {
+	first, last, shortest, longest := s.day()
+	if first < 0 {
 		return 0, 0
 	}
-	longest = inside
-	var days int
-	var begin, before time.Time
+	var before time.Time
 	for d := reference(); d.Before(reference().AddDate(gapYears, 0, 0)); d = d.AddDate(0, 0, 1) {
 		if !s.on(d) {
 			continue
 		}
-		if before.IsZero() {
-			begin = d
-		} else {
-			longest = max(longest, d.Sub(before)-last+first)
-			days++
+		if !before.IsZero() {
+			gap := d.Sub(before) - last + first
+			longest = max(longest, gap)
+			if shortest == 0 || gap < shortest {
+				shortest = gap
+			}
 		}
 		before = d
 	}
-	if days == 0 {
-		return 0, 0
-	}
-	// As many days as lie between the first and the last of them.
-	return longest, before.Sub(begin) / time.Duration(days*slots)
+	return shortest, longest
 }
 
-// day returns the first and the last slot of a day, as time since midnight, the longest gap between
-// them, and how many there are.
-func (s Schedule) day() (first, last, longest time.Duration, slots int) {
+// day returns the first and the last slot of a day, as time since midnight, and the shortest and the
+// longest gap between them, 0 where there is one slot. Without any, first is negative.
+func (s Schedule) day() (first, last, shortest, longest time.Duration) {
 	first = -1
 	for hour := range 24 {
 		if s.spec.Hour&(1<<hour) == 0 {
@@ -60,15 +52,17 @@ func (s Schedule) day() (first, last, longest time.Duration, slots int) {
 			}
 			at := time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
 			if first < 0 {
-				first = at
-			} else {
-				longest = max(longest, at-last)
+				first, last = at, at
+				continue
+			}
+			longest = max(longest, at-last)
+			if shortest == 0 || at-last < shortest {
+				shortest = at - last
 			}
 			last = at
 		}
 	}
-	hours, minutes := s.spec.Hour&^starBit, s.spec.Minute&^starBit
-	return first, last, longest, bits.OnesCount64(hours) * bits.OnesCount64(minutes)
+	return first, last, shortest, longest
 }
 
 // on tells whether a day has slots: as in cron, either of both fields of days is enough where both are

@@ -1,6 +1,7 @@
 package validators
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -153,21 +154,47 @@ func workloadAccess(ref v1beta1.TargetRef, namespace, why string) []Access {
 	}}
 }
 
-// blueprintAccess holds the author of a blueprint to the rights that its Repositories need, wherever
-// they will be: the owners of applications ask for backups, and choose neither the Secret nor where
-// its contents go.
+// blueprintAccess holds the author of a blueprint to the rights that its Repositories and sidecars need,
+// wherever they will be: the owners of applications ask for backups, and choose neither the Secret nor
+// where its contents go, nor what the sidecar in their pods may do.
 func blueprintAccess(stored, old *v1beta1.BackupBlueprintSpec) []Access {
 	spec, _ := stored.Shipped()
-	if old != nil && equality.Semantic.DeepEqual(repositories(&spec), repositories(old)) {
+	var before *v1beta1.BackupBlueprintSpec
+	if old != nil {
+		shipped, _ := old.Shipped()
+		before = &shipped
+	}
+	return append(placeAccess(&spec, before), sidecarAccess(&spec, before)...)
+}
+
+// placeAccess is needed for the Repositories of a blueprint.
+func placeAccess(spec, old *v1beta1.BackupBlueprintSpec) []Access {
+	if old != nil && equality.Semantic.DeepEqual(repositories(spec), repositories(old)) {
 		return nil
 	}
 	namespace := literal(spec.RepoNamespace)
-	forKeys, forVolume := "the Repositories of the blueprint name it", "Repositories of the blueprint mount a volume into pods there"
+	forKeys := "the Repositories of the blueprint name it"
 	if namespace == "" {
 		forKeys = "each namespace whose workloads name the blueprint gets a Repository that names it; with spec.repoNamespace they are in one"
-		forVolume = "Repositories of the blueprint mount a volume into pods of any namespace; with spec.repoNamespace they are in one"
 	}
-	return backendAccess(&spec.Backend, namespace, forKeys, forVolume)
+	b := &spec.Backend
+	out := backendAccess(&v1alpha1.Backend{StorageSecretName: b.StorageSecretName}, namespace, forKeys, "")
+	if b.Local == nil {
+		return out
+	}
+	// The Repository's worker mounts it, and the sidecars of all targets do. A claim and the like cannot be
+	// mounted elsewhere, and are no backend for targets of other namespaces.
+	namespaces, why := within(spec), "sidecars of the workloads that name the blueprint mount the volume"
+	if namespace != "" && !everywhere(b.Local) {
+		namespaces, why = nil, "Repositories of the blueprint mount a volume into pods there"
+	}
+	if !slices.Contains(namespaces, "") && !slices.Contains(namespaces, namespace) {
+		namespaces = append(namespaces, namespace)
+	}
+	for _, ns := range namespaces {
+		out = append(out, backendAccess(&v1alpha1.Backend{Local: b.Local}, ns, "", why)...)
+	}
+	return out
 }
 
 // repositories leaves of a blueprint what decides where Repositories are, what they name and whose

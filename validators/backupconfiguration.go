@@ -103,7 +103,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
 	// What the containers do not mount was said where the mounts were derived.
 	r.paths(t.Paths, t.VolumeMounts, pathsAt, false)
-	r.unprotected(c, t, mounts, f)
+	r.unprotected(c, t, f)
 	r.neighbours(c, spec, kind, f)
 	return mounts
 }

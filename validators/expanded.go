@@ -1,17 +1,47 @@
 package validators
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 )
+
+// ByOperator refuses annotations by which the operator says what it made a BackupConfiguration from, where
+// somebody else's request sets or changes them: policies count by blueprint, and what was made from a
+// workload is put back and deleted with it. What is there may stay, and may be taken off. Old is what the
+// object replaces, nil on creation.
+//
+// A Repository may have them: nothing is believed of it, and one that is restored from a backup of the
+// cluster is the way back to its snapshots.
+func ByOperator(object, old runtime.Object) field.ErrorList {
+	c, is := object.(*v1beta1.BackupConfiguration)
+	if !is {
+		return nil
+	}
+	var had map[string]string
+	if before, is := old.(*v1beta1.BackupConfiguration); is && before != nil {
+		had = before.Annotations
+	}
+	var out field.ErrorList
+	for _, key := range []string{api.AnnotationExpandedFrom, api.AnnotationExpandedBlueprint} {
+		if value, has := c.Annotations[key]; has && value != had[key] {
+			out = append(out, field.Forbidden(field.NewPath("metadata", "annotations").Key(key), fmt.Sprintf(
+				"the operator alone writes it, on what it makes from a workload: leave out %s and %s, also of a manifest that was exported, or restored from a backup of the cluster; a workload that names a blueprint gets its BackupConfiguration by itself",
+				api.AnnotationExpandedFrom, api.AnnotationExpandedBlueprint)))
+		}
+	}
+	return out
+}
 
 // expandedConfiguration warns who changes a configuration that annotations gave: it is put back.
 func (r *Result) expandedConfiguration(c, old *v1beta1.BackupConfiguration) {

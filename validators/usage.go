@@ -34,7 +34,7 @@ func (r *Result) repositoryRef(ref v1beta1.KindRepositoryRef, own, pods string, 
 	if pods != own && !f.admits(repo, pods) {
 		r.add(field.Forbidden(at, fmt.Sprintf("Repository %q does not admit namespace %q, where the target's pods get its credentials: %s", name, pods, write)))
 	}
-	if l := repo.Spec.Backend.Local; l != nil && pods != repo.Namespace && l.NFS == nil && l.HostPath == nil {
+	if l := repo.Spec.Backend.Local; l != nil && pods != repo.Namespace && !everywhere(l) {
 		r.add(field.Forbidden(at, fmt.Sprintf("the volume of Repository %q belongs to namespace %q, and the target's pods in namespace %q cannot mount it: use a backend that is the same for both, such as s3 or local.nfs", name, repo.Namespace, pods)))
 	}
 }
@@ -67,3 +67,6 @@ func podsNamespace(c *v1beta1.BackupConfiguration) string {
 	}
 	return target.Namespace(c.Spec.Target.Ref, c.Namespace)
 }
+
+// everywhere tells whether pods of any namespace can mount a backend's volume.
+func everywhere(l *v1alpha1.LocalSpec) bool { return l.NFS != nil || l.HostPath != nil }

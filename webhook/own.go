@@ -97,6 +97,9 @@ func (o *Options) own(ctx context.Context, v *review, kind string) answer {
 	if v.object == nil || !ok {
 		return deny(WrongKind, "the request has no object")
 	}
+	if errs := validators.ByOperator(obj, old); len(errs) > 0 {
+		return invalid(v, errs, nil) // its own requests do not come here
+	}
 	if old != nil && k.sameSpec(obj, old) {
 		return allow(Valid) // metadata asks for nothing, and finalizers must come off whatever else is wrong
 	}

@@ -228,6 +228,9 @@ func TestOwnKinds(t *testing.T) {
 		"and is held to the rules otherwise": {ownRequest(t, "BackupConfiguration", admissionv1.Update,
 			&v1beta1.BackupConfiguration{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: new(metav1.Unix(1, 0))}, Spec: v1beta1.BackupConfigurationSpec{Schedule: "x"}},
 			&v1beta1.BackupConfiguration{}), cluster{}, "denied Invalid"},
+		"nobody says that the operator made it": {ownRequest(t, "BackupConfiguration", admissionv1.Update,
+			&v1beta1.BackupConfiguration{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{api.AnnotationExpandedBlueprint: "BackupBlueprint/gold"}}},
+			&v1beta1.BackupConfiguration{}), cluster{}, "denied Invalid"},
 		"no object at all": {ownRequest(t, "Repository", admissionv1.Create, nil, nil), cluster{}, "denied WrongKind"},
 	} {
 		path := "/validate/repositories"

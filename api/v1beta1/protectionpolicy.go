@@ -154,7 +154,8 @@ type ProtectionRequirements struct {
 	// +optional
 	MaxInterval *metav1.Duration `json:"maxInterval,omitempty"`
 	// MinRetention is how far back the oldest snapshot must reach that schedule and retention policy
-	// keep, for example 720h for 30 days.
+	// keep, at the worst moment, for example 720h for 30 days: keepDaily 32, or 31 of a daily schedule. A
+	// configuration without a schedule does not meet it.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(h|m|s|ms))+$') && duration(self) >= duration('1m')",message="must be a duration of at least 1m in hours, minutes and seconds, for example 720h for 30 days; leave it out for no limit",reason=FieldValueInvalid

@@ -21,6 +21,7 @@ func TestAPI(t *testing.T) {
 	t.Run("what the broker believes", func(t *testing.T) { testIdentity(t, s) })
 	t.Run("our kinds without our webhooks", func(t *testing.T) { testUnguarded(t, s) })
 	t.Run("the clock", func(t *testing.T) { testClock(t, s) })
+	t.Run("namespaces without our webhooks", func(t *testing.T) { testUnaskedNamespaces(t, s) })
 	t.Run("the doctor", func(t *testing.T) { testDoctor(t, s) })
 	// From here on, requests are answered by our webhooks.
 	t.Run("what admission asks of people", func(t *testing.T) { testAdmission(t, s) })

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -221,6 +222,56 @@ func testUnguarded(t *testing.T, s *apiserver.Server) {
 		t.Errorf("it was changed: %s", out)
 	}
 	s.Kubectl(t, "", "delete", "repository", "unguarded", "--namespace=demo")
+}
+
+// testUnaskedNamespaces: while no webhook is registered, a Namespace asks for backups by those who may
+// change its workloads, and can be written otherwise.
+func testUnaskedNamespaces(t *testing.T, s *apiserver.Server) {
+	const annotation = "stash.appscode.com/backup-blueprint"
+	s.Kubectl(t, "", "create", "namespace", "unasked")
+	s.Kubectl(t, "", "create", "clusterrole", "annotators", "--verb=get,patch,update", "--resource=namespaces,namespaces/status,namespaces/finalize")
+	s.Kubectl(t, "", "create", "clusterrolebinding", "annotators", "--clusterrole=annotators", "--user=ann")
+	annotate := func(args ...string) error {
+		_, err := s.TryKubectl(t, "", append([]string{"annotate", "namespace", "unasked", "--overwrite", "--as=ann"}, args...)...)
+		return err
+	}
+	refused := func(kind string) {
+		t.Helper()
+		eventually(t, "needs update "+kind+" in namespace unasked", func() error {
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unasked"}}
+			return as(t, s, "ann", "system:authenticated").Patch(t.Context(), ns, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+annotation+`":"daily"}}}`)))
+		})
+	}
+	grant := func(kind string) {
+		t.Helper()
+		name := strings.ReplaceAll(kind, ".", "-")
+		s.Kubectl(t, "", "create", "role", name, "--namespace=unasked", "--verb=update", "--resource="+kind)
+		s.Kubectl(t, "", "create", "rolebinding", name, "--namespace=unasked", "--role="+name, "--user=ann")
+	}
+	for _, kind := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps"} {
+		refused(kind)
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unasked"}}
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+annotation+`":"daily"}}}`))
+		if err := as(t, s, "ann", "system:authenticated").SubResource("status").Patch(t.Context(), ns, patch); err == nil && ns.Annotations[annotation] != "" {
+			t.Errorf("without %s it is written with the status", kind)
+		}
+		if err := annotate("team=shop"); err != nil {
+			t.Errorf("another annotation: %v", err)
+		}
+		grant(kind)
+	}
+	eventually(t, "", func() error { return annotate(annotation + "=daily") })
+	s.Kubectl(t, "", "delete", "rolebinding", "daemonsets-apps", "--namespace=unasked")
+	eventually(t, "needs update daemonsets.apps", func() error {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unasked"}}
+		return as(t, s, "ann", "system:authenticated").Patch(t.Context(), ns, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+annotation+`":"weekly"}}}`)))
+	})
+	for _, args := range []string{"team=web", annotation + "=daily", annotation + "-"} {
+		if err := annotate(args); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	s.Kubectl(t, "", "delete", "namespace", "unasked", "--wait=false")
 }
 
 // eventually tries until an error says what it should, or there is none where that is empty: the API

@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/test/manifest"
 	"github.com/seed-731df569/stash/webhook"
 )
@@ -77,7 +79,7 @@ func TestPoliciesNameWhatTheProgramNames(t *testing.T) {
 		}
 	}
 	tokens, guarded := policies["tokens."+api.Group], policies["webhooks-must-exist."+api.Group]
-	if len(policies) != 2 || len(bound) != 2 || tokens == nil || guarded == nil {
+	if len(policies) != 3 || len(bound) != 3 || tokens == nil || guarded == nil {
 		t.Fatalf("policies %v, bound %v", policies, bound)
 	}
 	if c := tokens.Spec.MatchConditions; len(c) != 1 || !strings.Contains(c[0].Expression, `a == "`+api.TokenAudience+`"`) {
@@ -107,5 +109,38 @@ func TestPoliciesNameWhatTheProgramNames(t *testing.T) {
 	}
 	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(got))); diff != "" {
 		t.Errorf("kinds with a webhook, kinds that are closed without it (-want +got):\n%s", diff)
+	}
+}
+
+// The policy looks at what the webhook looks at, and asks for the rights that it asks for.
+func TestNamespacesAskOfWhomTheWebhookDoes(t *testing.T) {
+	const name = "namespaces." + api.Group
+	hooks := webhook.Hooks()
+	h := slices.IndexFunc(hooks, func(h webhook.Hook) bool { return h.FullName() == name })
+	policies := deployed[*admissionregistrationv1.ValidatingAdmissionPolicy](t)
+	p := slices.IndexFunc(policies, func(p *admissionregistrationv1.ValidatingAdmissionPolicy) bool { return p.Name == name })
+	if h < 0 || p < 0 {
+		t.Fatal("there is no such hook, or no such policy")
+	}
+	spec := &policies[p].Spec
+	if len(spec.MatchConditions) != 1 || len(hooks[h].MatchConditions) != 1 || spec.ParamKind != nil {
+		t.Fatalf("conditions %v, parameter %v", spec.MatchConditions, spec.ParamKind)
+	}
+	words := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	if diff := cmp.Diff(words(hooks[h].MatchConditions[0].Expression), words(spec.MatchConditions[0].Expression)); diff != "" {
+		t.Errorf("what the webhook and the policy look at (-webhook +policy):\n%s", diff)
+	}
+	if r := spec.MatchConstraints.ResourceRules; len(r) != 1 || !slices.Equal(r[0].Resources, []string{"namespaces", "namespaces/status", "namespaces/finalize"}) {
+		t.Errorf("metadata can be written elsewhere: %v", r)
+	}
+	var want, got []string
+	for _, k := range protection.Defaulted() {
+		want = append(want, fmt.Sprintf("authorizer.group(%q).resource(%q).namespace(object.metadata.name).check(%q).allowed()", k.GVK.Group, k.Resource, "update"))
+	}
+	for _, v := range spec.Validations {
+		got = append(got, v.Expression)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the rights of the webhook and of the policy (-webhook +policy):\n%s", diff)
 	}
 }

@@ -122,7 +122,7 @@ func lookedAt() []need {
 		name := kind + "." + strings.TrimSuffix(ours, "/")
 		out = append(out, need{cluster, "apiextensions.k8s.io/customresourcedefinitions [" + name + "]", "get", "doctor: Doctor.kinds", "client.Get(ctx"})
 	}
-	for _, policy := range []string{"tokens", "webhooks-must-exist"} {
+	for _, policy := range []string{"tokens", "webhooks-must-exist", "namespaces"} {
 		name := " [" + policy + "." + strings.TrimSuffix(ours, "/") + "]"
 		out = append(out,
 			need{cluster, hooks + "validatingadmissionpolicies" + name, "get", "doctor: Doctor.policies", "judgePolicy("},
