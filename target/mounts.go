@@ -20,13 +20,14 @@ func Covers(dir, p string) bool {
 // mounts is returned in missing. Mounts with a subPathExpr do not count: they depend on the
 // environment of their container.
 func MountsFor(template *corev1.PodTemplateSpec, paths []string) (mounts []corev1.VolumeMount, missing []string) {
-	if template == nil {
-		return nil, paths
-	}
-	from := mountsOfContainers(template)
+	return MountsOf(template).For(paths)
+}
+
+// For does what MountsFor does, for the template that c was made of.
+func (c *ContainerMounts) For(paths []string) (mounts []corev1.VolumeMount, missing []string) {
 	at := map[string]corev1.VolumeMount{}
 	for _, p := range paths {
-		wanted, ok := from.wanted(p, at)
+		wanted, ok := c.wanted(p, at)
 		if !ok {
 			missing = append(missing, p)
 			continue
@@ -39,9 +40,9 @@ func MountsFor(template *corev1.PodTemplateSpec, paths []string) (mounts []corev
 	return mounts, missing
 }
 
-// containerMounts are the mounts of all containers that can be repeated in another one. Who writes the
+// ContainerMounts are the mounts of all containers that can be repeated in another one. Who writes the
 // workload decides how many there are: not all are looked at for each path.
-type containerMounts struct {
+type ContainerMounts struct {
 	// first is the first mount at a place, and its container.
 	first map[string]place
 	// containers are their data volumes.
@@ -61,8 +62,12 @@ type dataMounts struct {
 	places Folders
 }
 
-func mountsOfContainers(template *corev1.PodTemplateSpec) *containerMounts {
-	out := &containerMounts{first: map[string]place{}}
+// MountsOf prepares the mounts of a template's containers, for who asks more than once.
+func MountsOf(template *corev1.PodTemplateSpec) *ContainerMounts {
+	out := &ContainerMounts{first: map[string]place{}}
+	if template == nil {
+		return out
+	}
 	filled := Filled(template)
 	for i := range template.Spec.Containers {
 		data := dataMounts{at: map[string][]int{}}
@@ -88,7 +93,7 @@ func mountsOfContainers(template *corev1.PodTemplateSpec) *containerMounts {
 
 // wanted returns what a backup of a path needs beside what is mounted already. It is false if the path
 // lies in no mount, or if something else has one of the places.
-func (c *containerMounts) wanted(p string, mounted map[string]corev1.VolumeMount) ([]corev1.VolumeMount, bool) {
+func (c *ContainerMounts) wanted(p string, mounted map[string]corev1.VolumeMount) ([]corev1.VolumeMount, bool) {
 	best, ok := c.covering(p)
 	if !ok {
 		return nil, false
@@ -122,7 +127,7 @@ func (c *containerMounts) wanted(p string, mounted map[string]corev1.VolumeMount
 }
 
 // covering returns the mount with the longest mountPath that covers a path.
-func (c *containerMounts) covering(p string) (place, bool) {
+func (c *ContainerMounts) covering(p string) (place, bool) {
 	if len(p) > MaxPath {
 		return place{}, false
 	}

@@ -2,7 +2,7 @@ package validators
 
 import (
 	"slices"
-	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -17,7 +17,9 @@ func (r *Result) unprotected(c *v1beta1.BackupConfiguration, t *v1beta1.BackupTa
 	if !known || len(r.Errors) > 0 {
 		return
 	}
-	held := holds(mounts, t.Paths)
+	held := map[string]bool{}
+	holds(held, mounts, t.Paths)
+	derive := sync.OnceValue(func() *target.ContainerMounts { return target.MountsOf(kind.PodTemplate(f.Target)) })
 	for _, n := range f.Configurations {
 		if n.Configuration == nil {
 			continue
@@ -28,24 +30,22 @@ func (r *Result) unprotected(c *v1beta1.BackupConfiguration, t *v1beta1.BackupTa
 		}
 		theirs := other.Target.VolumeMounts
 		if len(theirs) == 0 {
-			theirs, _ = target.MountsFor(kind.PodTemplate(f.Target), clean(other.Target.Paths))
+			theirs, _ = derive().For(clean(other.Target.Paths))
 		}
-		held = append(held, holds(theirs, other.Target.Paths)...)
+		holds(held, theirs, other.Target.Paths)
 	}
-	missing := slices.DeleteFunc(kind.Claims(f.Target), func(name string) bool { return slices.Contains(held, name) })
+	missing := slices.DeleteFunc(kind.Claims(f.Target), func(name string) bool { return held[name] })
 	if len(missing) > 0 {
-		r.warn("%s %q keeps data that no backup holds, in volumes: %s; mount each in spec.target.volumeMounts, and name its folders in spec.target.paths", kind, t.Ref.Name, strings.Join(missing, ", "))
+		r.warn("%s %q keeps data that no backup holds, in volumes: %s; mount each in spec.target.volumeMounts, and name its folders in spec.target.paths", kind, t.Ref.Name, list(missing))
 	}
 }
 
-// holds returns the volumes that paths lie in, or that lie below a path.
-func holds(mounts []corev1.VolumeMount, paths []string) []string {
-	var out []string
+// holds adds the volumes that paths lie in, or that lie below a path.
+func holds(held map[string]bool, mounts []corev1.VolumeMount, paths []string) {
+	folders := target.NewFolders(clean(paths))
 	for _, m := range mounts {
-		place := target.CleanPath(m.MountPath)
-		if slices.ContainsFunc(clean(paths), func(p string) bool { return target.Covers(place, p) || target.Covers(p, place) }) {
-			out = append(out, m.Name)
+		if folders.Meet(target.CleanPath(m.MountPath)) {
+			held[m.Name] = true
 		}
 	}
-	return out
 }
