@@ -2,6 +2,7 @@ package blueprint
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -14,19 +15,23 @@ import (
 
 // asked is what the annotations of a target ask for.
 type asked struct {
-	// names are the blueprints, in order, each once; key is the annotation that they come from.
+	// names are the blueprints, in order, each once, at most one more than maxNames; key is the annotation
+	// that they come from.
 	names []string
 	key   string
 	// source is who asks for them where the target does not: a default.
 	source string
 	// draft tells that the design document's form is used, in which mounts may be left out.
-	draft     bool
+	draft bool
+	// paths and mounts are at most one more than maxPaths and maxMounts.
 	paths     []string
 	pathsKey  string
-	mounts    string
+	mounts    []string
 	hasMounts bool
 	schedule  string
 	warnings  []string
+	// long are the annotations that hold more than that.
+	long Problems
 }
 
 // where is where the blueprints are asked for: an annotation of the target, or the default's source.
@@ -103,16 +108,20 @@ func read(annotations map[string]string) asked {
 	var a asked
 	var value string
 	a.key, value = a.first(annotations, blueprintKeys())
-	for _, name := range split(value) {
+	for name := range elements(value) {
 		if !slices.Contains(a.names, name) {
 			a.names = append(a.names, name)
 		}
+		if len(a.names) > maxNames {
+			break
+		}
 	}
 	a.pathsKey, value = a.first(annotations, pathKeys())
-	a.paths = split(value)
+	a.paths = a.atMost(maxPaths, a.pathsKey, value, "paths", "name the folders that hold them")
 	a.draft = len(a.names) > 0 && a.key != api.AnnotationBlueprint || len(a.paths) > 0 && a.pathsKey != api.AnnotationTargetPaths
-	a.mounts = strings.TrimSpace(annotations[api.AnnotationVolumeMounts])
-	a.hasMounts = a.mounts != ""
+	value = strings.TrimSpace(annotations[api.AnnotationVolumeMounts])
+	a.hasMounts = value != ""
+	a.mounts = a.atMost(maxMounts, api.AnnotationVolumeMounts, value, "mounts", "mount only what holds the paths")
 	a.schedule = strings.TrimSpace(annotations[api.AnnotationSchedule])
 	return a
 }
@@ -137,16 +146,31 @@ func (a *asked) first(annotations map[string]string, keys []string) (key, value 
 	return key, value
 }
 
-// split reads a comma list, which may stand in brackets and whose elements may be quoted.
-func split(value string) []string {
+// elements reads a comma list, which may stand in brackets and whose elements may be quoted.
+func elements(value string) iter.Seq[string] {
 	value = strings.TrimSpace(value)
 	if strings.HasPrefix(value, "[") && strings.HasSuffix(value, "]") {
 		value = value[1 : len(value)-1]
 	}
+	return func(yield func(string) bool) {
+		for part := range strings.SplitSeq(value, ",") {
+			if part = strings.Trim(strings.TrimSpace(part), `"'`); part != "" && !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+// atMost reads a comma list up to a limit, and notes one that is longer.
+func (a *asked) atMost(limit int, key, value, what, instead string) []string {
 	var out []string
-	for part := range strings.SplitSeq(value, ",") {
-		if part = strings.Trim(strings.TrimSpace(part), `"'`); part != "" {
-			out = append(out, part)
+	for part := range elements(value) {
+		if out = append(out, part); len(out) > limit {
+			a.long = append(a.long, Problem{
+				Reason: ReasonTooMany, Field: annotation(key), Value: value,
+				Detail: fmt.Sprintf("an annotation may hold at most %d %s: %s, or create BackupConfigurations by hand", limit, what, instead),
+			})
+			break
 		}
 	}
 	return out

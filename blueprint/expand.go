@@ -123,55 +123,69 @@ type Expansion struct {
 // Expand returns what the annotations of a target expand into, and what is wrong with them. A target
 // that asks for nothing expands into nothing. Where one of several blueprints has a problem, the
 // pairs of the others are returned: a webhook refuses, a reconciler goes on with what there is.
-// Expand never returns nil for the Expansion.
+// Expand never returns nil for the Expansion. Of many problems the first are returned, and the last of
+// these says that there are more.
 func Expand(in Input) (*Expansion, Problems) {
+	out, problems := expand(&in)
+	return out, problems.bounded()
+}
+
+func expand(in *Input) (*Expansion, Problems) {
 	t := &in.Target
 	a := in.asked()
 	out := &Expansion{Warnings: a.warnings}
 	problems := autoRestore(t)
-	restores := len(problems)
 	if len(a.names) == 0 {
 		out.Warnings = append(out.Warnings, a.withoutBlueprint()...)
 		return out, problems
 	}
-	if !t.Kind.Supported || t.Kind.Model != target.ModelSidecar {
-		return out, append(problems, Problem{
-			Reason: ReasonNotSupportedYet, Field: a.where(), Value: strings.Join(a.names, ","),
-			Detail: fmt.Sprintf("backup of a %s by annotation is not supported yet", t.Kind),
-		})
-	}
-	if why := target.Excluded(t.Namespace, in.OperatorNamespace); why != "" {
-		return out, append(problems, Problem{
-			Reason: ReasonNamespaceExcluded, Field: a.where(), Value: strings.Join(a.names, ","), Detail: why,
-		})
+	if p := a.unfit(in); p != nil {
+		return out, append(problems, *p)
 	}
 	if t.Name == "" {
 		// generateName: there is no name yet to build others from.
-		out.Warnings = append(out.Warnings, fmt.Sprintf("will be backed up by blueprint %s once the %s has its name", strings.Join(a.names, ", "), t.Kind))
+		out.Warnings = append(out.Warnings, short("will be backed up by blueprint %s once the %s has its name", strings.Join(a.names, ", "), t.Kind))
 		return out, problems
 	}
 	if a.source != "" {
 		out.Warnings = append(out.Warnings, short("blueprint %s is applied, since %s asks for it; to opt out, say why in the annotation %s", strings.Join(a.names, ", "), a.source, api.AnnotationExemption))
 	}
-	paths, mounts, bad := a.pathsAndMounts(t)
-	problems = append(problems, bad...)
+	paths, mounts, shared := a.pathsAndMounts(t)
 	if a.schedule != "" {
 		if _, err := scheduler.Parse(a.schedule, ""); err != nil {
-			problems = append(problems, Problem{Reason: ReasonInvalidSchedule, Field: annotation(api.AnnotationSchedule), Value: a.schedule, Detail: err.Error()})
+			shared = append(shared, Problem{Reason: ReasonInvalidSchedule, Field: annotation(api.AnnotationSchedule), Value: a.schedule, Detail: err.Error()})
 		}
 	}
-	shared := len(problems) > restores
+	problems = append(problems, shared...)
 	for _, name := range a.names {
-		e := expander{in: &in, asked: &a, name: name, paths: paths, mounts: mounts, bare: a.bare(in.Holder)}
+		e := expander{in: in, asked: &a, name: name, paths: paths, mounts: mounts, bare: a.bare(in.Holder)}
 		pair, bad := e.expand()
 		problems = append(problems, bad...)
-		if len(bad) > 0 || shared {
+		if len(bad) > 0 || len(shared) > 0 {
 			continue
 		}
 		out.Pairs = append(out.Pairs, pair)
 		out.Warnings = append(out.Warnings, announce(pair)...)
 	}
 	return out, problems
+}
+
+// unfit says why nothing of what is asked for can be looked at.
+func (a *asked) unfit(in *Input) *Problem {
+	t := &in.Target
+	p := Problem{Field: a.where(), Value: strings.Join(a.names, ",")}
+	excluded := target.Excluded(t.Namespace, in.OperatorNamespace)
+	switch {
+	case !t.Kind.Supported || t.Kind.Model != target.ModelSidecar:
+		p.Reason, p.Detail = ReasonNotSupportedYet, fmt.Sprintf("backup of a %s by annotation is not supported yet", t.Kind)
+	case excluded != "":
+		p.Reason, p.Detail = ReasonNamespaceExcluded, excluded
+	case len(a.names) > maxNames:
+		p.Reason, p.Detail = ReasonTooMany, fmt.Sprintf("at most %d blueprints can be asked for: each makes a backup of its own of the same paths; leave the others out", maxNames)
+	default:
+		return nil
+	}
+	return &p
 }
 
 // bare returns the blueprint whose objects have the name without the blueprint's.

@@ -29,6 +29,8 @@ const (
 	ReasonPathNotMounted Reason = "PathNotMounted"
 	// ReasonInvalidMount is a mount that cannot be read or would hide what Stash needs.
 	ReasonInvalidMount Reason = "InvalidMount"
+	// ReasonTooMany is an annotation that holds more than Stash takes.
+	ReasonTooMany Reason = "TooMany"
 	// ReasonUnknownVolume is a volume that the target's pods do not have.
 	ReasonUnknownVolume Reason = "UnknownVolume"
 	// ReasonInvalidSchedule is a schedule or time zone that cannot be read.

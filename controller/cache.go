@@ -26,6 +26,7 @@ import (
 const (
 	indexOwner      = "stash.owner"      // UID of the controlling owner
 	indexTarget     = "stash.target"     // kind/namespace/name of the target
+	indexTargetIn   = "stash.targetIn"   // namespace of the target
 	indexInvoker    = "stash.invoker"    // name of the configuration of a session
 	indexRepository = "stash.repository" // namespace/name of the Repository
 	indexLocation   = "stash.location"   // of a Repository, see location
@@ -196,6 +197,12 @@ func indexes() []index {
 		{&v1beta1.BackupConfiguration{}, indexTarget, of(func(c *v1beta1.BackupConfiguration) []string {
 			if t := c.Spec.Target; t != nil {
 				return []string{target.KeyOf(t.Ref, c.Namespace)}
+			}
+			return nil
+		})},
+		{&v1beta1.BackupConfiguration{}, indexTargetIn, of(func(c *v1beta1.BackupConfiguration) []string {
+			if t := c.Spec.Target; t != nil {
+				return []string{target.Namespace(t.Ref, c.Namespace)}
 			}
 			return nil
 		})},

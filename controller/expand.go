@@ -74,6 +74,9 @@ func (w *World) blueprints(ctx context.Context, in *blueprint.Input) error {
 	return nil
 }
 
+// maxEvents bounds what is said about one object at a time: its owner writes how much is wrong with it.
+const maxEvents = 5
+
 // expand stores what a workload's annotations, or a default, expand into, and removes what they do not
 // name any more. A Repository is never removed: it is the way back.
 func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
@@ -86,7 +89,7 @@ func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 		return err
 	}
 	out, problems := blueprint.Expand(in)
-	for _, p := range problems {
+	for _, p := range problems.First(maxEvents) {
 		r.event(obj, corev1.EventTypeWarning, string(p.Reason), p.Error())
 	}
 	keep := map[string]bool{}

@@ -47,15 +47,44 @@ func (w *World) inventory(ctx context.Context) (*inventory, error) {
 	}
 	for i := range configs.Items {
 		c := &configs.Items[i]
-		if c.Spec.Target == nil || c.DeletionTimestamp != nil {
-			continue
-		}
-		key := target.KeyOf(c.Spec.Target.Ref, c.Namespace)
-		out.backups[key] = append(out.backups[key], protection.Backup{
-			Configuration: c, Location: places[repositoryKey(c.Spec.Repository, c.Namespace)], Problem: notReady(c),
-		})
+		out.add(c, places[repositoryKey(c.Spec.Repository, c.Namespace)])
 	}
 	return out, nil
+}
+
+// add takes in a configuration whose Repository is at a place.
+func (in *inventory) add(c *v1beta1.BackupConfiguration, place string) {
+	if c.Spec.Target == nil || c.DeletionTimestamp != nil {
+		return
+	}
+	key := target.KeyOf(c.Spec.Target.Ref, c.Namespace)
+	in.backups[key] = append(in.backups[key], protection.Backup{Configuration: c, Location: place, Problem: notReady(c)})
+}
+
+// usersOfClaimsIn are the workloads of a namespace with backups, for a request on one of its claims:
+// read by index, since whoever may create claims decides how often.
+func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (map[string][]claimUser, error) {
+	in := &inventory{backups: map[string][]protection.Backup{}}
+	configs := &v1beta1.BackupConfigurationList{}
+	if err := w.List(ctx, configs, client.MatchingFields{indexTargetIn: namespace}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
+	}
+	for i := range configs.Items {
+		c := &configs.Items[i]
+		repo, err := w.Repository(ctx, c.Spec.Repository, c.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		place := ""
+		if repo != nil {
+			place = location(repo)
+		}
+		in.add(c, place)
+	}
+	if len(in.backups) == 0 {
+		return nil, nil //nolint:nilnil // no users are an answer
+	}
+	return w.usersOfClaims(ctx, in, client.InNamespace(namespace))
 }
 
 // notReady says why a configuration makes no backups; empty where it does, or where that is not known
@@ -151,7 +180,10 @@ func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client
 	for _, k := range target.Workloads() {
 		err := w.eachWorkload(ctx, k, func(o client.Object) {
 			backups := in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
-			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok && len(backups) > 0 {
+			if len(backups) == 0 {
+				return
+			}
+			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok {
 				out[o.GetNamespace()] = append(out[o.GetNamespace()], claimUser{t, backups})
 			}
 		}, append(opts, client.UnsafeDisableDeepCopy)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,7 +50,9 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 	if now.GetDeletionTimestamp() != nil {
 		return protection.Answer{}, nil // its finalizers must come off
 	}
-	after, err := a.protected(ctx, r.Kind, now, r.Namespace)
+	// Read once for both looks at a claim.
+	users := sync.OnceValues(func() (map[string][]claimUser, error) { return a.usersOfClaimsIn(ctx, r.Namespace) })
+	after, err := a.protected(ctx, r.Kind, now, r.Namespace, users)
 	if err != nil {
 		return protection.Answer{}, err
 	}
@@ -59,7 +62,7 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 	}
 	var before *protection.Verdict
 	if old, is := r.Old.(client.Object); is {
-		o, err := a.protected(ctx, r.Kind, old, r.Namespace)
+		o, err := a.protected(ctx, r.Kind, old, r.Namespace, users)
 		if err != nil {
 			return protection.Answer{}, err
 		}
@@ -71,18 +74,15 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 
 // protected is what policies look at of an object in a request: its backups are those that people wrote,
 // and those that its annotations give, stored or not. Whether they make backups right now is not asked.
-func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string) (protection.Object, error) {
+// Users are asked for a claim's only.
+func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string, users func() (map[string][]claimUser, error)) (protection.Object, error) {
 	n, err := a.namespace(ctx, namespace)
 	if err != nil {
 		return protection.Object{}, err
 	}
 	t, ok := blueprint.TargetOf(obj, namespace)
 	if !ok {
-		in, err := a.inventory(ctx)
-		if err != nil {
-			return protection.Object{}, err
-		}
-		users, err := a.usersOfClaims(ctx, in, client.InNamespace(namespace))
+		users, err := users()
 		return claim(obj, n, users), err
 	}
 	out := protection.ObjectOf(&t, n)

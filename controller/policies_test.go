@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/webhook"
@@ -97,6 +100,74 @@ func TestAClaimOfAProtectedWorkloadPasses(t *testing.T) {
 		if err != nil || (len(got.Refused) > 0) != refused {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+}
+
+// Whoever may create claims decides how often it is asked: of what is in other namespaces nothing is read,
+// and of its own once, for the claim as it was and as it is to be.
+func TestARequestOnAClaimReadsItsNamespaceOnce(t *testing.T) {
+	p := policyOf(v1beta1.ActionDeny)
+	p.Spec.Kinds = []v1beta1.ProtectionKind{"PersistentVolumeClaim"}
+	elsewhere, theirs := configuration(), repository()
+	elsewhere.Namespace, theirs.Namespace = "other", "other"
+	vault := configuration()
+	vault.Namespace, vault.Name, vault.Spec.Target.Ref.Namespace = "vault", "far", "demo"
+	vault.Spec.Repository.Namespace = "demo"
+	listed, read := map[string]int{}, 0
+	count := interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			var o client.ListOptions
+			o.ApplyOptions(opts)
+			kind := fmt.Sprintf("%T", list)
+			if o.Namespace == "" && o.FieldSelector == nil {
+				kind += " of the cluster"
+			}
+			listed[kind]++
+			return c.List(ctx, list, opts...)
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			if _, is := obj.(*v1alpha1.Repository); is {
+				read++
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+	}
+	for name, c := range map[string]struct {
+		stored       []client.Object
+		refused      bool
+		repositories int
+	}{
+		"a workload's":                              {[]client.Object{configuration(), repository()}, false, 1},
+		"one that is backed up from elsewhere":      {[]client.Object{vault, repository()}, false, 1},
+		"one that only others have a backup of":     {nil, true, 0},
+		"one whose Repository does not exist (yet)": {[]client.Object{configuration()}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, count, append(c.stored, p, namespace("demo", ""), stateful(nil), elsewhere, theirs)...)
+			clear(listed)
+			read = 0
+			claim := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "data-db-0"}}
+			old := claim.DeepCopy()
+			old.Name = "data-web-0" // so that both are judged
+			for _, o := range []*metav1.PartialObjectMetadata{claim, old} {
+				clear(listed)
+				read = 0
+				got, err := NewAdmission(w).Protection(t.Context(), webhook.PolicyRequest{
+					Policy: "production", Namespace: "demo", Kind: target.PersistentVolumeClaim(), Object: runtime.Object(o), Old: runtime.Object(old),
+				})
+				if err != nil || o == claim && (len(got.Refused)+len(got.Warnings) > 0) != c.refused {
+					t.Errorf("%s: %+v, %v", o.Name, got, err)
+				}
+				if read != c.repositories {
+					t.Errorf("%s: %d Repositories were read", o.Name, read)
+				}
+				for what, n := range listed {
+					if n > 1 || strings.HasSuffix(what, " of the cluster") {
+						t.Errorf("%s: %s was listed %d times", o.Name, what, n)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,20 +81,19 @@ func (k *WebhookConfigurations) keep(ctx context.Context) error {
 		return fmt.Errorf("read owner of the webhook configurations: %w", err)
 	}
 	mutating, haveMutating := webhook.Mutating(in), &admissionregistrationv1.MutatingWebhookConfiguration{}
-	err = k.put(ctx, mutating, haveMutating, func() bool {
+	mutatingErr := k.put(ctx, mutating, haveMutating, func() bool {
 		same := equality.Semantic.DeepEqual(haveMutating.Webhooks, mutating.Webhooks)
 		haveMutating.Webhooks = mutating.Webhooks
 		return same
 	})
-	if err != nil {
-		return err
-	}
+	// What keeps one from being written is no reason to leave the other behind, with a CA of yesterday.
 	validating, haveValidating := webhook.Validating(in), &admissionregistrationv1.ValidatingWebhookConfiguration{}
-	return k.put(ctx, validating, haveValidating, func() bool {
+	validatingErr := k.put(ctx, validating, haveValidating, func() bool {
 		same := equality.Semantic.DeepEqual(haveValidating.Webhooks, validating.Webhooks)
 		haveValidating.Webhooks = validating.Webhooks
 		return same
 	})
+	return errors.Join(mutatingErr, validatingErr)
 }
 
 // put creates a configuration, or makes the stored one as it should be: adopt gives it our hooks and

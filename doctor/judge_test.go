@@ -3,10 +3,13 @@ package doctor
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -14,12 +17,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/version"
@@ -273,11 +278,44 @@ func aboutWebhooks(t *testing.T) []judged {
 	}
 }
 
-func aboutReach(*testing.T) []judged {
+// refusal is what the webhook really says to a probe.
+func refusal(t *testing.T, restore string) string {
+	t.Helper()
+	pod, err := json.Marshal(probe("shop", restore))
+	if err != nil {
+		t.Fatal(err)
+	}
+	review := admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
+		Request: &admissionv1.AdmissionRequest{
+			UID: "u", Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"},
+			Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"}, Namespace: "shop", Object: runtime.RawExtension{Raw: pod},
+		},
+	}
+	body, err := json.Marshal(review)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := webhook.Handler(webhook.Options{Access: struct{ webhook.Access }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/mutate/pods/restore", bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, request)
+	if err := json.Unmarshal(answer.Body.Bytes(), &review); err != nil || review.Response == nil || review.Response.Allowed {
+		t.Fatalf("%s: %v", answer.Body, err)
+	}
+	return review.Response.Result.Message
+}
+
+func aboutReach(t *testing.T) []judged {
+	t.Helper()
 	refused := func(format string, args ...any) error {
 		return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", fmt.Errorf(format, args...))
 	}
-	ours := refused(`admission webhook "restore.pods.stash.appscode.com" denied the request: the pod asks for restore "doctor-x1", and there is no such RestoreSession`)
+	ours := refused(`admission webhook "restore.pods.stash.appscode.com" denied the request: %s`, refusal(t, "doctor-x1"))
 	down := apierrors.NewInternalError(errors.New(`failed calling webhook "restore.pods.stash.appscode.com": failed to call webhook: Post "https://stash-webhook.stash.svc:443/mutate/pods/restore?timeout=3s": no endpoints available for service "stash-webhook"`))
 	agents := map[string]bool{"shop": true, "vault": true}
 	return []judged{

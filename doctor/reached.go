@@ -31,13 +31,17 @@ func (d *Doctor) reached(ctx context.Context, _ *site) []Finding {
 		return []Finding{warn("create a namespace for applications", "not checked: there is no namespace whose pods reach the webhooks")}
 	}
 	restore := "doctor-" + rand.String(8)
-	pod := &corev1.Pod{
+	begin := d.now()
+	err := d.client.Create(ctx, probe(namespace, restore), client.DryRunAll)
+	return []Finding{judgeReached(err, restore, d.now().Sub(begin))}
+}
+
+// probe is the pod that asks for a refusal.
+func probe(namespace, restore string) *corev1.Pod {
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "stash-doctor-", Labels: map[string]string{api.LabelRestore: restore, api.LabelProbe: "reached"}},
 		Spec:       corev1.PodSpec{AutomountServiceAccountToken: new(false), Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
 	}
-	begin := d.now()
-	err := d.client.Create(ctx, pod, client.DryRunAll)
-	return []Finding{judgeReached(err, restore, d.now().Sub(begin))}
 }
 
 // anyNamespace prefers one that every cluster has.

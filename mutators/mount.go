@@ -58,26 +58,33 @@ func volumeNames(pod *corev1.PodSpec, claims []string) map[string]bool {
 // directory of the host.
 func sharing(pod *corev1.PodSpec, names map[string]bool) map[string]bool {
 	out := maps.Clone(names)
-	for _, v := range pod.Volumes {
-		for _, o := range pod.Volumes {
-			if names[o.Name] && sameData(v.VolumeSource, o.VolumeSource) {
-				out[v.Name] = true
-			}
+	data := map[source]bool{}
+	for i := range pod.Volumes {
+		if s, ok := sourceOf(&pod.Volumes[i].VolumeSource); ok && names[pod.Volumes[i].Name] {
+			data[s] = true
+		}
+	}
+	for i := range pod.Volumes {
+		if s, ok := sourceOf(&pod.Volumes[i].VolumeSource); ok && data[s] {
+			out[pod.Volumes[i].Name] = true
 		}
 	}
 	return out
 }
 
-func sameData(a, b corev1.VolumeSource) bool {
+// source tells the data of a volume from that of others.
+type source struct{ kind, at, path string }
+
+func sourceOf(v *corev1.VolumeSource) (source, bool) {
 	switch {
-	case a.PersistentVolumeClaim != nil && b.PersistentVolumeClaim != nil:
-		return a.PersistentVolumeClaim.ClaimName == b.PersistentVolumeClaim.ClaimName
-	case a.HostPath != nil && b.HostPath != nil:
-		return a.HostPath.Path == b.HostPath.Path
-	case a.NFS != nil && b.NFS != nil:
-		return a.NFS.Server == b.NFS.Server && a.NFS.Path == b.NFS.Path
+	case v.PersistentVolumeClaim != nil:
+		return source{"claim", v.PersistentVolumeClaim.ClaimName, ""}, true
+	case v.HostPath != nil:
+		return source{"host", "", v.HostPath.Path}, true
+	case v.NFS != nil:
+		return source{"nfs", v.NFS.Server, v.NFS.Path}, true
 	}
-	return false
+	return source{}, false
 }
 
 // readOnly makes the mounts of a backup: whatever the user wrote, nothing of the application's is

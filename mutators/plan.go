@@ -59,10 +59,18 @@ func (u union) hash(version int) (string, error) {
 	return digest(fmt.Appendf(chosen, "/%d", version)), nil
 }
 
-// digest is short enough for a label and long enough never to meet by chance.
+// digestSize is short enough for a label and long enough never to meet by chance.
+const digestSize = 8
+
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
+	return hex.EncodeToString(sum[:digestSize])
+}
+
+// IsHash tells whether a label's value has the form of one that Stash writes.
+func IsHash(value string) bool {
+	b, err := hex.DecodeString(value)
+	return err == nil && len(b) == digestSize && hex.EncodeToString(b) == value
 }
 
 // render encodes what Pod puts into patches.

@@ -27,6 +27,8 @@ const (
 	starBit = 1 << 63
 	// horizonYears bounds how far Next looks: from 29 February 2096 it is eight years to the next.
 	horizonYears = 15
+	// maxLength bounds what is read: one that names every minute, hour, day and month has 400 characters.
+	maxLength = 1024
 )
 
 // Schedule is a parsed schedule. The zero value has no slots. It is a value: copying it is cheap
@@ -49,6 +51,8 @@ func Parse(expr, timeZone string) (Schedule, error) {
 	switch {
 	case trimmed == "":
 		return Schedule{}, fmt.Errorf("expected a schedule, found nothing; %s", Example)
+	case len(trimmed) > maxLength:
+		return Schedule{}, fmt.Errorf("expected a schedule of at most %d characters, found %d; %s", maxLength, len(trimmed), Example)
 	case strings.Contains(trimmed, "TZ="):
 		// robfig panics on some of these, and a CronJob refuses them.
 		return Schedule{}, fmt.Errorf("a time zone inside the schedule is not supported: write it in timeZone, and here only the schedule; %s", Example)

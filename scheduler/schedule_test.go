@@ -29,6 +29,7 @@ func parse(t testing.TB, expr, zone string) Schedule {
 func TestParseRefuses(t *testing.T) {
 	cases := map[string]struct{ expr, zone, want string }{
 		"nothing":                             {"", "", `expected a schedule, found nothing; for example "0 */6 * * *"`},
+		"longer than any that is meant":       {strings.Repeat("0,", 600) + "0 * * * *", "", "expected a schedule of at most 1024 characters, found 1209"},
 		"blanks":                              {"  ", "", "expected a schedule, found nothing"},
 		"three fields":                        {"* * *", "", `expected 5 fields, found 3; for example "0 */6 * * *"`},
 		"seconds":                             {"0 0 * * * *", "", "expected 5 fields, found 6: seconds are not supported"},

@@ -2,6 +2,7 @@ package target
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,5 +42,28 @@ func TestHeld(t *testing.T) {
 				t.Errorf("held: %v", got)
 			}
 		})
+	}
+}
+
+func TestOfNestedMountsAPathLiesInTheInnermost(t *testing.T) {
+	b := &v1beta1.BackupTarget{Paths: []string{"/data/db/today"}, VolumeMounts: []corev1.VolumeMount{{Name: "all", MountPath: "/data"}, {Name: "db", MountPath: "/data/db"}, {Name: "logs", MountPath: "/logs"}}}
+	if got := Held(nil, b); !slices.Equal(got, []string{"db"}) {
+		t.Errorf("held: %q", got)
+	}
+	b.Paths = []string{"/"}
+	if got := Held(nil, b); !slices.Equal(got, []string{"all", "db", "logs"}) {
+		t.Errorf("held: %q", got)
+	}
+}
+
+// Patterns, paths and mounts are a tenant's: what is too much to look at counts for nothing.
+func TestPatternsThatAreTooMuchToLookAtLeaveAllOut(t *testing.T) {
+	deep := strings.Repeat("/d", 1000)
+	b := &v1beta1.BackupTarget{Paths: []string{deep}, VolumeMounts: []corev1.VolumeMount{{Name: "db", MountPath: "/d"}}}
+	for n, held := range map[int]bool{2: true, 5000: false} {
+		b.Exclude = slices.Repeat([]string{"/x/**/y"}, n)
+		if got := slices.Contains(Held(nil, b), "db"); got != held {
+			t.Errorf("%d patterns: held %v", n, got)
+		}
 	}
 }

@@ -134,8 +134,13 @@ func (k Kind) withTemplates(names []string, obj runtime.Object) []string {
 	if k.claims == nil {
 		return names
 	}
+	has := make(map[string]bool, len(names))
+	for _, name := range names {
+		has[name] = true
+	}
 	for _, name := range k.claims(obj) {
-		if !slices.Contains(names, name) {
+		if !has[name] {
+			has[name] = true
 			names = append(names, name)
 		}
 	}

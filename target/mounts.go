@@ -10,7 +10,7 @@ import (
 
 // Covers tells whether p is dir or lies below it; both are absolute and clean.
 func Covers(dir, p string) bool {
-	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
+	return dir == "/" || strings.HasPrefix(p, dir) && (len(p) == len(dir) || p[len(dir)] == '/')
 }
 
 // MountsFor derives from the containers' own mounts those that a backup of the paths needs. Each
@@ -20,75 +20,135 @@ func Covers(dir, p string) bool {
 // mounts is returned in missing. Mounts with a subPathExpr do not count: they depend on the
 // environment of their container.
 func MountsFor(template *corev1.PodTemplateSpec, paths []string) (mounts []corev1.VolumeMount, missing []string) {
-	if template == nil {
-		return nil, paths
-	}
+	return MountsOf(template).For(paths)
+}
+
+// For does what MountsFor does, for the template that c was made of.
+func (c *ContainerMounts) For(paths []string) (mounts []corev1.VolumeMount, missing []string) {
+	at := map[string]corev1.VolumeMount{}
 	for _, p := range paths {
-		c, best := covering(template, p)
-		if c == nil {
+		wanted, ok := c.wanted(p, at)
+		if !ok {
 			missing = append(missing, p)
 			continue
 		}
-		wanted := []corev1.VolumeMount{*best}
-		for i := range c.VolumeMounts {
-			m := &c.VolumeMounts[i]
-			below := path.Clean(m.MountPath)
-			if m.SubPathExpr == "" && below != p && Covers(p, below) && HoldsData(template, m.Name) {
-				wanted = append(wanted, *m)
-			}
-		}
-		if !add(&mounts, wanted) {
-			missing = append(missing, p)
+		for _, m := range wanted {
+			at[m.MountPath] = m
+			mounts = append(mounts, m)
 		}
 	}
 	return mounts, missing
 }
 
-// covering returns the mount that a path lies in, and its container.
-func covering(template *corev1.PodTemplateSpec, p string) (*corev1.Container, *corev1.VolumeMount) {
-	var container *corev1.Container
-	var best *corev1.VolumeMount
+// ContainerMounts are the mounts of all containers that can be repeated in another one. Who writes the
+// workload decides how many there are: not all are looked at for each path.
+type ContainerMounts struct {
+	// first is the first mount at a place, and its container.
+	first map[string]place
+	// containers are their data volumes.
+	containers []dataMounts
+}
+
+type place struct {
+	container int
+	mount     corev1.VolumeMount
+}
+
+// dataMounts are the data volumes that a container mounts.
+type dataMounts struct {
+	mounts []corev1.VolumeMount
+	// at are their numbers by place.
+	at     map[string][]int
+	places Folders
+}
+
+// MountsOf prepares the mounts of a template's containers, for who asks more than once.
+func MountsOf(template *corev1.PodTemplateSpec) *ContainerMounts {
+	out := &ContainerMounts{first: map[string]place{}}
+	if template == nil {
+		return out
+	}
+	filled := Filled(template)
 	for i := range template.Spec.Containers {
-		c := &template.Spec.Containers[i]
-		for j := range c.VolumeMounts {
-			m := &c.VolumeMounts[j]
-			if m.SubPathExpr != "" || !Covers(path.Clean(m.MountPath), p) {
+		data := dataMounts{at: map[string][]int{}}
+		var places []string
+		for _, m := range template.Spec.Containers[i].VolumeMounts {
+			if m.SubPathExpr != "" {
 				continue
 			}
-			if best == nil || len(path.Clean(m.MountPath)) > len(path.Clean(best.MountPath)) {
-				container, best = c, m
+			m = corev1.VolumeMount{Name: m.Name, MountPath: path.Clean(m.MountPath), SubPath: m.SubPath}
+			if _, there := out.first[m.MountPath]; !there {
+				out.first[m.MountPath] = place{i, m}
+			}
+			if !filled[m.Name] {
+				data.at[m.MountPath] = append(data.at[m.MountPath], len(data.mounts))
+				data.mounts, places = append(data.mounts, m), append(places, m.MountPath)
 			}
 		}
+		data.places = NewFolders(places)
+		out.containers = append(out.containers, data)
 	}
-	return container, best
+	return out
 }
 
-// HoldsData tells whether a pod's volume holds data of the application; false for those that
-// Kubernetes fills itself. Claims of volumeClaimTemplates are
-// not among the template's volumes and hold data.
-func HoldsData(template *corev1.PodTemplateSpec, name string) bool {
-	i := slices.IndexFunc(template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
-	if i < 0 {
-		return true
+// wanted returns what a backup of a path needs beside what is mounted already. It is false if the path
+// lies in no mount, or if something else has one of the places.
+func (c *ContainerMounts) wanted(p string, mounted map[string]corev1.VolumeMount) ([]corev1.VolumeMount, bool) {
+	best, ok := c.covering(p)
+	if !ok {
+		return nil, false
 	}
-	v := &template.Spec.Volumes[i]
-	return v.ConfigMap == nil && v.Secret == nil && v.DownwardAPI == nil && v.Projected == nil && v.Image == nil
-}
-
-// add appends the mounts that are not there yet. It adds nothing and returns false if another volume
-// is mounted at one of their places.
-func add(mounts *[]corev1.VolumeMount, wanted []corev1.VolumeMount) bool {
-	out := *mounts
-	for _, w := range wanted {
-		m := corev1.VolumeMount{Name: w.Name, MountPath: path.Clean(w.MountPath), SubPath: w.SubPath}
-		i := slices.IndexFunc(out, func(o corev1.VolumeMount) bool { return o.MountPath == m.MountPath })
-		switch {
-		case i < 0:
-			out = append(slices.Clip(out), m)
-		case out[i].Name != m.Name || out[i].SubPath != m.SubPath:
-			return false
+	of := &c.containers[best.container]
+	var below []int
+	for _, at := range of.places.Inside(p) {
+		if at != p {
+			below = append(below, of.at[at]...)
 		}
 	}
-	*mounts = out
-	return true
+	slices.Sort(below)
+	var out []corev1.VolumeMount
+	chosen := map[string]corev1.VolumeMount{}
+	choose := func(m corev1.VolumeMount) bool {
+		there, is := mounted[m.MountPath]
+		if !is {
+			there, is = chosen[m.MountPath]
+		}
+		if !is {
+			chosen[m.MountPath] = m
+			out = append(out, m)
+		}
+		return !is || there.Name == m.Name && there.SubPath == m.SubPath
+	}
+	ok = choose(best.mount)
+	for _, i := range below {
+		ok = ok && choose(of.mounts[i])
+	}
+	return out, ok
+}
+
+// covering returns the mount with the longest mountPath that covers a path.
+func (c *ContainerMounts) covering(p string) (place, bool) {
+	if len(p) > MaxPath {
+		return place{}, false
+	}
+	for p != "" && p != "/" {
+		if m, ok := c.first[p]; ok {
+			return m, true
+		}
+		p = p[:max(0, strings.LastIndexByte(p, '/'))]
+	}
+	m, ok := c.first["/"]
+	return m, ok
+}
+
+// Filled returns the names of the volumes that Kubernetes fills itself: they hold no data of the
+// application. Claims of volumeClaimTemplates are not among the template's volumes and hold data.
+func Filled(template *corev1.PodTemplateSpec) map[string]bool {
+	out := map[string]bool{}
+	for i := range template.Spec.Volumes {
+		if v := &template.Spec.Volumes[i]; v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil || v.Image != nil {
+			out[v.Name] = true
+		}
+	}
+	return out
 }

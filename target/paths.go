@@ -9,10 +9,14 @@ import (
 	"github.com/seed-731df569/stash/api"
 )
 
+// MaxPath is the longest path that Linux takes, in bytes.
+const MaxPath = 4095
+
 // CleanPath returns p without double and trailing slashes, as restic and the kernel read it. Dots are
-// left for CheckPath to refuse, since "/source/../data" is hardly meant.
+// left for CheckPath to refuse, since "/source/../data" is hardly meant, and so is what is longer than
+// MaxPath.
 func CleanPath(p string) string {
-	if !strings.HasPrefix(p, "/") {
+	if !strings.HasPrefix(p, "/") || len(p) > MaxPath {
 		return p
 	}
 	return "/" + strings.Join(strings.FieldsFunc(p, func(r rune) bool { return r == '/' }), "/")
@@ -24,6 +28,8 @@ func CheckPath(p string) string {
 	switch {
 	case p == "":
 		return "must not be empty; for example /source/data"
+	case len(p) > MaxPath:
+		return fmt.Sprintf("is longer than a path can be: write at most %d bytes", MaxPath)
 	case !strings.HasPrefix(p, "/"):
 		return fmt.Sprintf("must be absolute: write %s", path.Clean("/"+p))
 	case strings.ContainsRune(p, 0) || strings.ContainsAny(p, "\n\r"):

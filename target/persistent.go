@@ -2,8 +2,10 @@ package target
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -29,10 +31,13 @@ func PersistentVolumes(template *corev1.PodTemplateSpec, volumes []string) []str
 	if template == nil {
 		return nil
 	}
+	passing := make(map[string]bool, len(template.Spec.Volumes))
+	for i := range template.Spec.Volumes {
+		passing[template.Spec.Volumes[i].Name] = !Persistent(&template.Spec.Volumes[i])
+	}
 	var out []string
 	for _, name := range volumes {
-		i := slices.IndexFunc(template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
-		if i < 0 || Persistent(&template.Spec.Volumes[i]) {
+		if !passing[name] {
 			out = append(out, name)
 		}
 	}
@@ -44,8 +49,10 @@ func PersistentVolumes(template *corev1.PodTemplateSpec, volumes []string) []str
 // other the outer one's path is enough, so that paths may be fewer than mounts. What cannot be said is
 // returned as a sentence.
 func PersistentMounts(template *corev1.PodTemplateSpec, volumes []string) (paths []string, mounts []corev1.VolumeMount, problem string) {
+	all := partsOf(template)
+	at := map[string]string{}
 	for _, name := range PersistentVolumes(template, volumes) {
-		found := mountsOf(template, name)
+		found := all[name]
 		if len(found) == 0 {
 			return nil, nil, fmt.Sprintf("no container mounts volume %q where its path can be taken from (one with subPathExpr cannot be repeated)", name)
 		}
@@ -53,38 +60,69 @@ func PersistentMounts(template *corev1.PodTemplateSpec, volumes []string) (paths
 			if detail := CheckMountPath(m.MountPath); detail != "" {
 				return nil, nil, fmt.Sprintf("the path %s of volume %q %s", m.MountPath, name, detail)
 			}
-			if i := slices.IndexFunc(mounts, func(o corev1.VolumeMount) bool { return o.MountPath == m.MountPath }); i >= 0 {
-				return nil, nil, fmt.Sprintf("the volumes %q and %q have the same path %s in two containers", mounts[i].Name, name, m.MountPath)
+			if other, taken := at[m.MountPath]; taken {
+				return nil, nil, fmt.Sprintf("the volumes %q and %q have the same path %s in two containers", other, name, m.MountPath)
 			}
+			at[m.MountPath] = name
 			mounts = append(mounts, m)
 		}
 	}
+	outer := map[string]bool{}
+	for _, p := range NewFolders(slices.Collect(maps.Keys(at))).Outer() {
+		outer[p] = true
+	}
 	for _, m := range mounts {
-		inner := slices.ContainsFunc(mounts, func(o corev1.VolumeMount) bool { return o.MountPath != m.MountPath && Covers(o.MountPath, m.MountPath) })
-		if !inner {
+		if outer[m.MountPath] {
 			paths = append(paths, m.MountPath)
 		}
 	}
 	return paths, mounts, ""
 }
 
-// mountsOf returns the first mount of the whole volume, or else one of each of its parts.
-func mountsOf(template *corev1.PodTemplateSpec, volume string) []corev1.VolumeMount {
-	var parts []corev1.VolumeMount
+// partsOf returns, by volume, the first mount of the whole of it, or else one of each of its parts.
+func partsOf(template *corev1.PodTemplateSpec) map[string][]corev1.VolumeMount {
+	out := map[string][]corev1.VolumeMount{}
+	if template == nil {
+		return out
+	}
+	whole := map[string]bool{}
 	for i := range template.Spec.Containers {
 		for _, m := range template.Spec.Containers[i].VolumeMounts {
-			if m.Name != volume || m.SubPathExpr != "" {
+			if m.SubPathExpr != "" || whole[m.Name] {
 				continue
 			}
 			clean := corev1.VolumeMount{Name: m.Name, MountPath: path.Clean(m.MountPath)}
 			if m.SubPath == "" {
-				return []corev1.VolumeMount{clean}
+				whole[m.Name] = true
+				out[m.Name] = []corev1.VolumeMount{clean}
+				continue
 			}
 			clean.SubPath = path.Clean(m.SubPath)
-			if !slices.ContainsFunc(parts, func(o corev1.VolumeMount) bool { return Covers("/"+o.SubPath, "/"+clean.SubPath) }) {
-				parts = append(parts, clean)
-			}
+			out[m.Name] = append(out[m.Name], clean)
 		}
 	}
-	return parts
+	for name, parts := range out {
+		out[name] = outerParts(parts)
+	}
+	return out
+}
+
+// outerParts leaves out the parts of a volume that lie in one that comes before them.
+func outerParts(parts []corev1.VolumeMount) []corev1.VolumeMount {
+	if len(parts) < 2 {
+		return parts
+	}
+	before := map[string]bool{}
+	return slices.DeleteFunc(parts, func(m corev1.VolumeMount) bool {
+		if len(m.SubPath) > MaxPath {
+			return false // the kernel refuses it
+		}
+		for p := "/" + m.SubPath; p != ""; p = p[:strings.LastIndexByte(p, '/')] {
+			if before[p] {
+				return true
+			}
+		}
+		before["/"+m.SubPath] = true
+		return false
+	})
 }

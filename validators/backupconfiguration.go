@@ -66,10 +66,13 @@ func (r *Result) lost(mounts []corev1.VolumeMount, workload runtime.Object) {
 	if !ok {
 		return
 	}
+	mounted := map[string]bool{}
+	for i := range mounts {
+		mounted[mounts[i].Name] = true
+	}
 	volumes := kind.PodTemplate(workload).Spec.Volumes
 	for i := range volumes {
-		mounted := slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == volumes[i].Name })
-		if lost := target.Lost(&volumes[i]); mounted && lost != "" {
+		if lost := target.Lost(&volumes[i]); mounted[volumes[i].Name] && lost != "" {
 			r.warn("%s", rollout.Later(false, lost))
 			return
 		}
@@ -102,7 +105,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	}
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
 	// What the containers do not mount was said where the mounts were derived.
-	r.paths(t.Paths, t.VolumeMounts, pathsAt, false)
+	r.paths(t.Paths, mountedAt(t.VolumeMounts), pathsAt, false)
 	r.unprotected(c, t, f)
 	r.neighbours(c, spec, kind, f)
 	return mounts
@@ -129,6 +132,10 @@ func (r *Result) moved(spec *v1beta1.BackupConfigurationSpec, old *v1beta1.Backu
 
 // neighbours compares c with other configurations: a location, host and path belong to one target.
 func (r *Result) neighbours(c *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurationSpec, kind target.Kind, f *Facts) {
+	paths := map[string]bool{}
+	for _, p := range clean(spec.Target.Paths) {
+		paths[p] = true
+	}
 	for _, n := range f.Configurations {
 		o := n.Configuration
 		if o == nil || o.Namespace == c.Namespace && o.Name == c.Name {
@@ -140,7 +147,7 @@ func (r *Result) neighbours(c *v1beta1.BackupConfiguration, spec *v1beta1.Backup
 		}
 		same := target.Same(spec.Target.Ref, c.Namespace, other.Target.Ref, o.Namespace)
 		name, whose := neighbour(c, o, &other)
-		if n.SharesLocation && sharesSnapshots(kind, spec.Target, other.Target) {
+		if n.SharesLocation && sharesSnapshots(kind, spec.Target, other.Target, paths) {
 			if same {
 				whose = "the same target"
 			}
@@ -174,9 +181,8 @@ func neighbour(c, o *v1beta1.BackupConfiguration, spec *v1beta1.BackupConfigurat
 }
 
 // sharesSnapshots tells whether two configurations would keep snapshots of the same host and path.
-func sharesSnapshots(kind target.Kind, a, b *v1beta1.BackupTarget) bool {
+// Paths are those of a.
+func sharesSnapshots(kind target.Kind, a, b *v1beta1.BackupTarget, paths map[string]bool) bool {
 	otherKind, err := target.FindRef(b.Ref)
-	theirs := clean(b.Paths)
-	shared := slices.ContainsFunc(clean(a.Paths), func(p string) bool { return slices.Contains(theirs, p) })
-	return err == nil && shared && target.HostsOverlap(kind, a.Alias, otherKind, b.Alias)
+	return err == nil && target.HostsOverlap(kind, a.Alias, otherKind, b.Alias) && slices.ContainsFunc(clean(b.Paths), func(p string) bool { return paths[p] })
 }

@@ -1,7 +1,8 @@
 package validators
 
 import (
-	"regexp"
+	"strings"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -78,8 +79,9 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	if len(t.VolumeMounts) == 0 {
 		mounts = nil
 	}
+	mounted := mountedAt(mounts)
 	for i, rule := range t.Rules {
-		r.paths(rule.Paths, mounts, rulesAt.Index(i).Child("paths"), true)
+		r.paths(rule.Paths, mounted, rulesAt.Index(i).Child("paths"), true)
 	}
 	if f.Target != nil {
 		r.targetHosts(t.Rules, kind.Hosts(f.Target, t.Alias), rulesAt)
@@ -123,12 +125,11 @@ func (r *Result) what(rule *v1beta1.Rule, at *field.Path) {
 	case len(rule.Snapshots) == 0 && len(rule.Paths) == 0:
 		r.warn("%s names neither snapshots nor paths: the newest snapshot of every path of the host is restored; write snapshots: [latest] to say so", at)
 	}
-	id := regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 	seen := map[string]bool{}
 	for i, s := range rule.Snapshots {
 		at := at.Child("snapshots").Index(i)
 		switch {
-		case s != latest && !id.MatchString(s):
+		case s != latest && !isID(s):
 			r.add(field.Invalid(at, s, "must be 8 to 64 hexadecimal digits, as kubectl get repository -o yaml shows under status.snapshots, or latest"))
 		case seen[s]:
 			r.add(field.Duplicate(at, s))
@@ -147,9 +148,15 @@ func (r *Result) what(rule *v1beta1.Rule, at *field.Path) {
 	}
 }
 
+// isID tells whether a text may be the ID of a snapshot, in full or its beginning.
+func isID(s string) bool {
+	return len(s) >= 8 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // host checks a host's name. Repositories of others may hold names that Kubernetes would not accept.
 func (r *Result) host(name string, at *field.Path) {
-	if !regexp.MustCompile(`^[^\s,[:cntrl:]]{1,253}$`).MatchString(name) {
+	odd := strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c == ',' || c == 0x7f })
+	if n := utf8.RuneCountInString(name); odd || n == 0 || n > 253 || !utf8.ValidString(name) {
 		r.add(field.Invalid(at, name, "must be one host name, for example host-0"))
 	}
 }

@@ -3,6 +3,7 @@ package validators
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -56,15 +57,32 @@ type Neighbour struct {
 	SharesLocation bool
 }
 
+// Bounds of what is said about one object, whose author decides how much is wrong with it.
+const (
+	// maxFound is how many errors there are, and how many warnings.
+	maxFound = 100
+	// maxNamed is how many of a list are named in one of them.
+	maxNamed = 5
+)
+
+// more ends the last of what is said where there is more to say.
+const more = "; there is more, which is said once this is mended"
+
 // warn adds a warning.
-func (r *Result) warn(format string, args ...any) {
-	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
-}
+func (r *Result) warn(format string, args ...any) { r.warning(fmt.Sprintf(format, args...)) }
 
 // warnOnce adds a warning unless it is there already.
 func (r *Result) warnOnce(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Warnings, text) {
+		r.warning(text)
+	}
+}
+
+func (r *Result) warning(text string) {
+	if len(r.Warnings) < maxFound {
 		r.Warnings = append(r.Warnings, text)
+	} else if last := &r.Warnings[maxFound-1]; !strings.HasSuffix(*last, more) {
+		*last += more
 	}
 }
 
@@ -78,8 +96,14 @@ func (r *Result) missing(names []string, consequence string) {
 // add adds errors; nil ones are left out.
 func (r *Result) add(errs ...*field.Error) {
 	for _, e := range errs {
-		if e != nil {
+		switch {
+		case e == nil:
+		case len(r.Errors) < maxFound:
 			r.Errors = append(r.Errors, e)
+		default:
+			if last := r.Errors[maxFound-1]; !strings.HasSuffix(last.Detail, more) {
+				last.Detail += more
+			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package validators
 
 import (
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -37,9 +36,10 @@ func (r *Result) sharing(t *v1beta1.RestoreTarget, mounts []corev1.VolumeMount, 
 			shared = m.Name
 		}
 	}
+	restored := restoredBy(t.Rules)
 	for i, m := range mounts {
 		v := volumes[m.Name]
-		if shared == "" || v.EmptyDir == nil || !wanted(t.Rules, m) {
+		if shared == "" || v.EmptyDir == nil || !restored(m) {
 			continue
 		}
 		where := pathsAt
@@ -54,15 +54,16 @@ func (r *Result) sharing(t *v1beta1.RestoreTarget, mounts []corev1.VolumeMount, 
 	}
 }
 
-// wanted tells whether rules restore something into a mount, as far as they say.
-func wanted(rules []v1beta1.Rule, m corev1.VolumeMount) bool {
-	place := target.CleanPath(m.MountPath)
-	return slices.ContainsFunc(rules, func(rule v1beta1.Rule) bool {
-		return len(rule.Paths) == 0 || slices.ContainsFunc(rule.Paths, func(p string) bool {
-			p = target.CleanPath(p)
-			return target.Covers(place, p) || target.Covers(p, place)
-		})
-	})
+// restoredBy tells whether rules restore something into a mount, as far as they say.
+func restoredBy(rules []v1beta1.Rule) func(corev1.VolumeMount) bool {
+	all := false
+	paths := make([]string, 0, len(rules))
+	for i := range rules {
+		all = all || len(rules[i].Paths) == 0
+		paths = append(paths, clean(rules[i].Paths)...)
+	}
+	folders := target.NewFolders(paths)
+	return func(m corev1.VolumeMount) bool { return all || folders.Meet(target.CleanPath(m.MountPath)) }
 }
 
 // podCount is how many pods a workload is to have, 0 where that is not known.

@@ -63,12 +63,16 @@ func (r *Result) alias(alias string, at *field.Path) {
 // mounts checks volumeMounts against each other and, where it is known, against the workload.
 func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known bool, at *field.Path) {
 	places := map[string]bool{}
+	has := make(map[string]bool, len(volumes))
+	for _, name := range volumes {
+		has[name] = true
+	}
 	for i, m := range mounts {
 		at := at.Index(i)
 		switch {
 		case m.Name == "":
 			r.add(field.Required(at.Child("name"), "the name of a volume in the pods of the target; for example data"))
-		case known && !slices.Contains(volumes, m.Name):
+		case known && !has[m.Name]:
 			r.add(field.Invalid(at.Child("name"), m.Name, "the target's pods have no such volume; they have "+list(volumes)))
 		}
 		place := target.CleanPath(m.MountPath)
@@ -93,24 +97,21 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 // paths checks paths, each by itself and whether a mount holds it. Outside of the mounts a backup
 // fails aloud when it finds nothing, so that is a warning; above one it finds what is mounted. A restore
 // would write into a file system that dies with its container, so that is an error.
-func (r *Result) paths(paths []string, mounts []corev1.VolumeMount, at *field.Path, restore bool) {
+func (r *Result) paths(paths []string, mounts mounted, at *field.Path, restore bool) {
 	seen := map[string]bool{}
 	for i, text := range paths {
 		p := target.CleanPath(text)
 		detail := target.CheckPath(p)
-		held := len(mounts) == 0 || slices.ContainsFunc(mounts, func(m corev1.VolumeMount) bool {
-			place := path.Clean(m.MountPath)
-			return target.Covers(place, p) || !restore && target.Covers(p, place)
-		})
+		held := len(mounts.places) == 0 || mounts.folders.Cover(p) || !restore && mounts.folders.Meet(p)
 		switch {
 		case detail != "":
 			r.add(field.Invalid(at.Index(i), text, detail))
 		case seen[p]:
 			r.add(field.Duplicate(at.Index(i), text))
 		case !held && restore:
-			r.add(field.Invalid(at.Index(i), text, "lies in none of the volumeMounts ("+places(mounts)+"): mount the volume that holds it"))
+			r.add(field.Invalid(at.Index(i), text, "lies in none of the volumeMounts ("+list(mounts.places)+"): mount the volume that holds it"))
 		case !held:
-			r.warn("%s: %s lies in none of the volumeMounts (%s): the backup fails unless Stash's own image has it; mount the volume that holds it", at.Index(i), text, places(mounts))
+			r.warn("%s: %s lies in none of the volumeMounts (%s): the backup fails unless Stash's own image has it; mount the volume that holds it", at.Index(i), text, list(mounts.places))
 		}
 		seen[p] = true
 	}
@@ -180,17 +181,27 @@ func mountExample(volumes []string) string {
 	return fmt.Sprintf("; for example {name: %s, mountPath: /source/data}", name)
 }
 
-func places(mounts []corev1.VolumeMount) string {
-	out := make([]string, 0, len(mounts))
-	for i := range mounts {
-		out = append(out, mounts[i].MountPath)
-	}
-	return list(out)
+// mounted are the places where volumes are mounted, in their order and to be looked up.
+type mounted struct {
+	places  []string
+	folders target.Folders
 }
 
+func mountedAt(mounts []corev1.VolumeMount) mounted {
+	places := make([]string, 0, len(mounts))
+	for i := range mounts {
+		places = append(places, path.Clean(mounts[i].MountPath))
+	}
+	return mounted{places, target.NewFolders(places)}
+}
+
+// list names the first of a list.
 func list(names []string) string {
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return "none"
+	case len(names) > maxNamed:
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
 	}
 	return strings.Join(names, ", ")
 }

@@ -2,7 +2,6 @@ package validators
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/target"
@@ -15,19 +14,24 @@ func (r *Result) unprotected(c *v1beta1.BackupConfiguration, t *v1beta1.BackupTa
 	if !known || len(r.Errors) > 0 {
 		return
 	}
-	template := kind.PodTemplate(f.Target)
-	held := target.Held(template, t)
+	mounts, held := target.MountsOf(kind.PodTemplate(f.Target)), map[string]bool{}
+	hold := func(names []string) {
+		for _, name := range names {
+			held[name] = true
+		}
+	}
+	hold(mounts.Held(t))
 	for _, n := range f.Configurations {
 		if n.Configuration == nil {
 			continue
 		}
 		other, _ := n.Configuration.Spec.Shipped()
 		if other.Target != nil && target.Same(t.Ref, c.Namespace, other.Target.Ref, n.Configuration.Namespace) {
-			held = append(held, target.Held(template, other.Target)...)
+			hold(mounts.Held(other.Target))
 		}
 	}
-	missing := slices.DeleteFunc(kind.Claims(f.Target), func(name string) bool { return slices.Contains(held, name) })
+	missing := slices.DeleteFunc(kind.Claims(f.Target), func(name string) bool { return held[name] })
 	if len(missing) > 0 {
-		r.warn("%s %q keeps data that no backup holds, in volumes: %s; mount each in spec.target.volumeMounts, and name its folders in spec.target.paths", kind, t.Ref.Name, strings.Join(missing, ", "))
+		r.warn("%s %q keeps data that no backup holds, in volumes: %s; mount each in spec.target.volumeMounts, and name its folders in spec.target.paths", kind, t.Ref.Name, list(missing))
 	}
 }

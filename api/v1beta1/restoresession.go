@@ -92,6 +92,7 @@ type RestoreTarget struct {
 	Ref TargetRef `json:"ref,omitzero"`
 	// VolumeMounts mount the target's volumes into the container that restores, at the paths of
 	// the backup.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 	// Replicas is the number of claims to create from each of volumeClaimTemplates. Not supported yet:
@@ -110,10 +111,12 @@ type RestoreTarget struct {
 	Rules []Rule `json:"rules,omitempty"`
 	// Args are further arguments of restic restore; only those of the list in
 	// docs/operations/tuning.md are accepted.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's form of one rule's paths.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Directories []string `json:"directories,omitempty"`
 	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
@@ -137,6 +140,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!(has(self.snapshots) && self.snapshots.size() > 0 && has(self.paths) && self.paths.size() > 0)",message="snapshots and paths exclude each other: a snapshot already names its path; remove one of them",reason=FieldValueInvalid
 type Rule struct {
 	// TargetHosts are the hosts that the rule is for; empty: all that no other rule names.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	TargetHosts []string `json:"targetHosts,omitempty"`
 	// SourceHost is the host whose snapshots are restored. Default: the target host itself.
@@ -144,15 +148,19 @@ type Rule struct {
 	SourceHost string `json:"sourceHost,omitempty"`
 	// Snapshots are restic IDs, or latest for what a rule without snapshots and paths restores: the newest
 	// of each path that the host ever had, but for what newer snapshots hold. Excludes paths.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Snapshots []string `json:"snapshots,omitempty"`
 	// Paths are restored from the newest snapshots of them or of a directory above. Excludes snapshots.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// Include are restic's patterns of files to restore. Default: all.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Include []string `json:"include,omitempty"`
 	// Exclude are restic's patterns of files not to restore.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 	// ExistingFiles says what becomes of files that the snapshot does not have: Keep (default) or

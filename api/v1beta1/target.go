@@ -31,9 +31,11 @@ type BackupTarget struct {
 	// +optional
 	Ref TargetRef `json:"ref,omitzero"`
 	// Paths are the directories to back up, one snapshot each. They lie in volumeMounts.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// VolumeMounts mount the target's volumes into the pod that takes the backup.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 	// Replicas is the number of a StatefulSet's replicas to snapshot (VolumeSnapshotter only). Not
@@ -45,14 +47,17 @@ type BackupTarget struct {
 	// +optional
 	SnapshotClassName string `json:"snapshotClassName,omitempty"`
 	// Exclude are restic's patterns of files to leave out.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 	// Args are further arguments of restic backup; only those of the list in
 	// docs/operations/tuning.md are accepted.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's name of paths.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Directories []string `json:"directories,omitempty"`
 	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
