@@ -12,11 +12,14 @@ import (
 // What a restore waits for is in pods that Stash does not control. So far as it shows, it is said: a count
 // of hosts tells nobody what to mend.
 
-// silent names an init-container that has work and says nothing.
+// silent names an init-container that has work and does not do it: it is kept from it, and asks for it again
+// and again, or it says nothing.
 func (o *Restore) silent(now time.Time) string {
 	for _, a := range o.Session.Status.Assignments {
 		switch {
 		case a.Lost != nil:
+		case o.heldBack(a, now):
+			return fmt.Sprintf("the init-container of %s asks for its work and waits: %s", where(a.Pod, a.Node), a.HeldReason)
 		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
 			return fmt.Sprintf("the init-container of %s has not taken its work: it is not connected to Stash", where(a.Pod, a.Node))
 		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
@@ -24,6 +27,12 @@ func (o *Restore) silent(now time.Time) string {
 		}
 	}
 	return ""
+}
+
+// heldBack tells whether an agent asks for its work and is not given it: of one that asked and went away since,
+// nobody knows what it would hear now.
+func (o *Restore) heldBack(a v1beta1.Assignment, now time.Time) bool {
+	return a.Held != nil && a.HeldReason != "" && !a.Held.Time.Before(seen(a)) && now.Sub(a.Held.Time) <= o.Limits.Accept
 }
 
 // notRunning says why the init-container of a pod that waits for its data does not run.
