@@ -38,6 +38,7 @@ type restoreModel struct {
 	phase  v1beta1.RestorePhase
 	pinned []v1beta1.PinnedSnapshot
 	done   map[string]bool // pods that were restored
+	hung   map[string]bool // pods whose volumes hang: their agents live, and nothing ends
 	last   *v1beta1.RestoreSessionStatus
 }
 
@@ -45,7 +46,7 @@ func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 	m := &restoreModel{
 		rs: restoring(), single: rapid.Bool().Draw(t, "one host"), own: rapid.Bool().Draw(t, "own claims"), shared: rapid.Bool().Draw(t, "a shared claim"),
 		hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), backedUp: map[string]bool{"host-0": true},
-		now: noon(), leader: noon(), done: map[string]bool{},
+		now: noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{},
 	}
 	if m.single {
 		m.own, m.hosts = false, 1
@@ -228,7 +229,7 @@ func (m *restoreModel) anyPod(t *rapid.T) *modelPod {
 
 // pick draws a task that was given to a pod that lives, and its assignment if it still is.
 func (m *restoreModel) pick(t *rapid.T) (v1beta1.Assignment, *v1beta1.Assignment) {
-	alive := slices.DeleteFunc(slices.Clone(m.tasks), func(a v1beta1.Assignment) bool { return m.pod(a.PodUID).Dead })
+	alive := slices.DeleteFunc(slices.Clone(m.tasks), func(a v1beta1.Assignment) bool { return m.pod(a.PodUID).Dead || m.hung[a.PodUID] })
 	if len(alive) == 0 {
 		t.Skip("nobody has work")
 	}

@@ -68,6 +68,11 @@ func (m *restoreModel) actions() map[string]func(*rapid.T) {
 				m.pod(task.PodUID).Agent = false
 			}
 		},
+		"a volume hangs": func(t *rapid.T) {
+			if task, a := m.pick(t); a != nil && a.Lost == nil {
+				m.hung[task.PodUID] = true
+			}
+		},
 		"an agent lives": func(t *rapid.T) {
 			if _, a := m.pick(t); a != nil {
 				revive(a, protocol.RoleInit, metav1.NewTime(m.now))
@@ -191,6 +196,9 @@ func (m *restoreModel) fairness(t *rapid.T) {
 		for _, a := range slices.Clone(m.rs.Status.Assignments) {
 			switch {
 			case m.pod(a.PodUID).Dead || a.Lost != nil:
+			case m.hung[a.PodUID]:
+				i := slices.IndexFunc(m.rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.ID == a.ID })
+				revive(&m.rs.Status.Assignments[i], protocol.RoleInit, metav1.NewTime(m.now))
 			case a.Cancelled:
 				m.result(t, a, protocol.Result{Error: "canceled", Reason: protocol.ReasonCanceled})
 			default:
