@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
+	"github.com/seed-731df569/stash/webhook"
 )
 
 // observe gathers what session.NextRestore decides on.
@@ -83,6 +85,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 		return err
 	}
 	o.HostNames = hostNames(obj, kind, spec.Target.Alias, pods)
+	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
 	for i := range pods {
 		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
 			return err
@@ -106,14 +109,15 @@ func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.
 	return names
 }
 
-// replicaFailure is what a Deployment says of pods that it could not create.
+// replicaFailure is what a Deployment says of pods that it could not create, other than those that are kept
+// out while it is restored.
 func replicaFailure(obj client.Object) string {
 	d, ok := obj.(*appsv1.Deployment)
 	if !ok {
 		return ""
 	}
 	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue && !strings.Contains(c.Message, webhook.OldRevision) {
 			return shorten(c.Message)
 		}
 	}
@@ -150,7 +154,8 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		o.OldPods = append(o.OldPods, v)
 		return nil
 	}
-	places := restoredPlaces(pod)
+	places, host := restoredPlaces(pod), hostName(kind, spec.Target.Alias, pod)
+	v.Own = intoOwn(o.Session, host, places)
 	var err error
 	if v.Claims, err = r.volumeIDs(ctx, pod.Namespace, places); err != nil {
 		return err
@@ -162,7 +167,7 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 	}
 	o.Pods[v.UID] = v
 	if pod.DeletionTimestamp == nil {
-		o.Hosts = addHost(o.Hosts, hostName(kind, spec.Target.Alias, pod), v)
+		o.Hosts = addHost(o.Hosts, host, v)
 	}
 	return nil
 }

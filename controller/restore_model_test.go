@@ -21,7 +21,10 @@ type restoreModel struct {
 	single bool
 	// own and shared tell which claims its pods mount.
 	own, shared bool
-	hosts       int
+	// empty tells that each pod has an emptyDir of its own that is restored.
+	empty  bool
+	hosts  int
+	wanted int // pods of a Deployment
 	// backedUp are the hosts that the repository has snapshots of.
 	backedUp map[string]bool
 	pods     []modelPod
@@ -45,8 +48,9 @@ type restoreModel struct {
 func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 	m := &restoreModel{
 		rs: restoring(), single: rapid.Bool().Draw(t, "one host"), own: rapid.Bool().Draw(t, "own claims"), shared: rapid.Bool().Draw(t, "a shared claim"),
-		hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), backedUp: map[string]bool{"host-0": true},
-		now: noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{},
+		empty: rapid.Bool().Draw(t, "volumes of their own"), hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), wanted: rapid.IntRange(1, 3).Draw(t, "replicas"),
+		backedUp: map[string]bool{"host-0": true},
+		now:      noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{},
 	}
 	if m.single {
 		m.own, m.hosts = false, 1
@@ -69,6 +73,14 @@ func (m *restoreModel) hostNames() []string {
 	return []string{"host-0", "host-1", "host-2"}[:m.hosts]
 }
 
+// wants is how many pods the workload wants.
+func (m *restoreModel) wants() int32 {
+	if m.single {
+		return int32(m.wanted)
+	}
+	return int32(m.hosts)
+}
+
 func (m *restoreModel) hash() string { return mutators.HashRestore(string(m.rs.UID)) }
 
 // spawn makes a pod as the workload's controller does, where the hooks let it.
@@ -84,7 +96,7 @@ func (m *restoreModel) spawn(host string) {
 		return
 	}
 	m.created++
-	p := session.Pod{Name: host, UID: fmt.Sprintf("p%d", m.created), Injected: true, Created: m.now}
+	p := session.Pod{Name: host, UID: fmt.Sprintf("p%d", m.created), Injected: true, Created: m.now, Own: m.empty}
 	if m.stamped {
 		p.Stamp = m.hash()
 	}
@@ -115,7 +127,7 @@ func (m *restoreModel) foreign(p session.Pod) string {
 func (m *restoreModel) observe() *session.Restore {
 	o := &session.Restore{
 		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.hostNames(), Backups: m.backup,
-		Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
+		Wanted: m.wants(), Own: m.empty, Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
 	}
 	for _, p := range m.pods {
 		if p.Dead {
@@ -167,6 +179,8 @@ func (m *restoreModel) reconcile(t *rapid.T) session.Action {
 		}
 	case session.KindStamp:
 		m.stamped = true
+	case session.KindFinish:
+		m.checkEnd(t)
 	case session.KindDeletePods:
 		for _, p := range a.Pods {
 			m.pod(p.UID).Ending = true
@@ -196,8 +210,32 @@ func (m *restoreModel) checkAssignment(t *rapid.T, x v1beta1.Assignment) {
 			t.Fatalf("%s and %s write at once", x.ID, a.ID)
 		}
 	}
-	if len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }) {
+	if !p.Own && len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }) {
 		t.Fatalf("%s restores volumes twice", x.ID)
+	}
+}
+
+// checkEnd: a success is one of all that the workload is to have, and no pod of it waits.
+func (m *restoreModel) checkEnd(t *rapid.T) {
+	for _, h := range m.hostNames() {
+		if !slices.ContainsFunc(m.rs.Status.Stats, func(s v1beta1.HostRestoreStats) bool {
+			return s.Hostname == h && s.Phase == v1beta1.HostRestoreSucceeded
+		}) {
+			t.Fatalf("it succeeds without %s", h)
+		}
+	}
+	var ready int32
+	for _, p := range m.pods {
+		switch {
+		case p.Dead || p.Ending || p.Stamp != m.hash():
+		case m.done[p.UID] || !p.Own && len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }):
+			ready++
+		default:
+			t.Fatalf("it succeeds, and pod %s waits for its data", p.UID)
+		}
+	}
+	if m.empty && ready < m.wants() {
+		t.Fatalf("it succeeds with %d of %d pods: the next ones start empty", ready, m.wants())
 	}
 }
 

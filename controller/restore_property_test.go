@@ -32,8 +32,9 @@ func (m *restoreModel) actions() map[string]func(*rapid.T) {
 		},
 		"the leader changes": func(*rapid.T) { m.leader = m.now },
 		"it is scaled": func(t *rapid.T) {
-			if !m.single {
-				m.scale(rapid.IntRange(1, 3).Draw(t, "hosts"))
+			n := rapid.IntRange(1, 3).Draw(t, "replicas")
+			if m.wanted = n; !m.single {
+				m.scale(n)
 			}
 		},
 		"a pod comes up": func(t *rapid.T) { m.spawn(rapid.SampledFrom(m.hostNames()).Draw(t, "host")) },

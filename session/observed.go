@@ -32,6 +32,9 @@ type Pod struct {
 	// Claims are the identities of the volumes that the session's mounts use and that outlive the pod:
 	// UIDs of PersistentVolumeClaims, and what others are.
 	Claims []string
+	// Own tells that some of what is restored into it lies in volumes that no other pod has: emptyDirs and
+	// such.
+	Own bool
 	// Shared tells that a claim of it is mounted by another living pod that is not to restore it.
 	Shared string
 	// Stamp is the value of its restore label.

@@ -206,7 +206,8 @@ func clearPods(o *Restore, _ time.Time) (Action, bool) {
 }
 
 // finishRestore ends a restore whose hosts all have results, and whose pods all have their data: a
-// Deployment has one host, but each of its pods may have volumes of its own. A host that failed
+// Deployment has one host, but each of its pods may have volumes of its own, and then those that are still
+// to come are waited for, too: Kubernetes may make one only when the one before it is ready. A host that failed
 // does not stop what is being restored: half a restore helps nobody. One for which there never was
 // anything to restore does not even keep others from beginning.
 func finishRestore(o *Restore, now time.Time) (Action, bool) {
@@ -229,13 +230,16 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 		return Action{Kind: KindFinish}, true
 	}
 	message := fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames))
+	if n := o.restoredPods(); o.Own && n < o.Wanted {
+		message += fmt.Sprintf(", %d of %d pods, which have volumes of their own", n, o.Wanted)
+	}
 	if len(bad) > 0 {
 		message += fmt.Sprintf(", %d failed", len(bad))
 	}
 	if why := o.waitsFor(now); why != "" && o.silent(now) == "" {
 		return Wait(message+"; "+why, 2*time.Second), true
 	}
-	if why := cmp.Or(o.silent(now), o.notRunning(now), o.noPod(now)); why != "" {
+	if why := cmp.Or(o.silent(now), o.notRunning(now), o.noPod(now), o.fewPods(now)); why != "" {
 		message += "; " + why
 	}
 	return Wait(message, 5*time.Second), true
@@ -283,7 +287,20 @@ func (o *Restore) complete() bool {
 			}
 		}
 	}
-	return len(o.HostNames) > 0 && !o.restoring()
+	return len(o.HostNames) > 0 && !o.restoring() && (!o.Own || o.restoredPods() >= o.Wanted)
+}
+
+// restoredPods is how many pods of the target have their data.
+func (o *Restore) restoredPods() int32 {
+	var n int32
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			if !p.Dead && o.restoredTo(p) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // restoring tells whether a pod still works.

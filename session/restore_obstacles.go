@@ -54,20 +54,42 @@ func (o *Restore) notRunning(now time.Time) string {
 	return ""
 }
 
+// asked is since when pods with the init-container are asked for.
+func (o *Restore) asked() time.Time {
+	if c := api.FindCondition(o.Session.Status.Conditions, api.StashInitContainerInjected); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return o.Session.CreationTimestamp.Time
+}
+
+// fewPods says why there are fewer pods than the target is to have, where each of them is to be restored.
+func (o *Restore) fewPods(now time.Time) string {
+	last := o.asked()
+	for _, r := range o.Session.Status.Restored {
+		last = later(last, r.Time.Time)
+	}
+	switch {
+	case !o.Own || o.restoredPods() >= o.Wanted || o.Session.Spec.Target == nil:
+	case o.PodRefused != "":
+		return "the next pod cannot be created: " + o.PodRefused
+	case now.Sub(o.since(last)) > o.Limits.Accept:
+		ref := o.Session.Spec.Target.Ref
+		return fmt.Sprintf("the next pod is not there, and may come only when those before it are ready: kubectl describe %s/%s says why; "+
+			"it is not waited for where fewer replicas are wanted", strings.ToLower(ref.Kind), ref.Name)
+	}
+	return ""
+}
+
 // noPod says why a host has no pod that could be restored. Of a StatefulSet and a DaemonSet, Kubernetes
 // says that in events alone.
 func (o *Restore) noPod(now time.Time) string {
-	asked := o.Session.CreationTimestamp.Time
-	if c := api.FindCondition(o.Session.Status.Conditions, api.StashInitContainerInjected); c != nil {
-		asked = c.LastTransitionTime.Time
-	}
 	for _, name := range o.HostNames {
 		s := o.stat(name)
 		switch {
 		case s != nil && s.Phase != v1beta1.HostRestoreUnknown || len(o.pods(name)) > 0:
 		case o.PodRefused != "":
 			return fmt.Sprintf("no pod of %s can be created: %s", name, o.PodRefused)
-		case now.Sub(o.since(asked)) > o.Limits.Accept && o.Session.Spec.Target != nil:
+		case now.Sub(o.since(o.asked())) > o.Limits.Accept && o.Session.Spec.Target != nil:
 			ref := o.Session.Spec.Target.Ref
 			return fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
 		}
