@@ -85,6 +85,11 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 		return err
 	}
 	o.HostNames = hostNames(obj, kind, spec.Target.Alias, pods)
+	if _, o.Nodes = obj.(*appsv1.DaemonSet); o.Nodes {
+		if o.HostNames, err = r.nodeHosts(ctx, rs, kind, spec.Target.Alias, o.HostNames); err != nil {
+			return err
+		}
+	}
 	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
 	for i := range pods {
 		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
@@ -107,6 +112,24 @@ func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.
 		slices.Sort(names)
 	}
 	return names
+}
+
+// nodeHosts adds to the hosts of a DaemonSet the nodes that snapshots were chosen for, and that exist.
+func (r *RestoreSessions) nodeHosts(ctx context.Context, rs *v1beta1.RestoreSession, kind target.Kind, alias string, bound []string) ([]string, error) {
+	if len(rs.Status.Pinned) == 0 {
+		return bound, nil
+	}
+	nodes := &corev1.NodeList{}
+	if err := r.List(ctx, nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	known := map[string]bool{}
+	for i := range nodes.Items {
+		if host, err := kind.HostFor(alias, "", nodes.Items[i].Name); err == nil {
+			known[host] = true
+		}
+	}
+	return session.NodeHosts(bound, rs.Status.Pinned, func(host string) bool { return known[host] }), nil
 }
 
 // replicaFailure is what a Deployment says of pods that it could not create, other than those that are kept
@@ -166,7 +189,11 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		}
 	}
 	o.Pods[v.UID] = v
-	if pod.DeletionTimestamp == nil {
+	switch {
+	case pod.DeletionTimestamp != nil:
+	case o.Nodes && host == "":
+		o.Unplaced = append(o.Unplaced, v)
+	default:
 		o.Hosts = addHost(o.Hosts, host, v)
 	}
 	return nil

@@ -19,6 +19,10 @@ type restoreModel struct {
 	rs *v1beta1.RestoreSession
 	// single tells that it is a Deployment: all pods are one host.
 	single bool
+	// nodes tells that it is a DaemonSet: its hosts are nodes, and its pods come to be on them.
+	nodes bool
+	// placed are the pods that are on their nodes.
+	placed map[string]bool
 	// own and shared tell which claims its pods mount.
 	own, shared bool
 	// empty tells that each pod has an emptyDir of its own that is restored.
@@ -50,10 +54,12 @@ func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 		rs: restoring(), single: rapid.Bool().Draw(t, "one host"), own: rapid.Bool().Draw(t, "own claims"), shared: rapid.Bool().Draw(t, "a shared claim"),
 		empty: rapid.Bool().Draw(t, "volumes of their own"), hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), wanted: rapid.IntRange(1, 3).Draw(t, "replicas"),
 		backedUp: map[string]bool{"host-0": true},
-		now:      noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{},
+		now:      noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{}, placed: map[string]bool{},
 	}
 	if m.single {
 		m.own, m.hosts = false, 1
+	} else {
+		m.nodes = rapid.Bool().Draw(t, "hosts are nodes")
 	}
 	for _, h := range []string{"host-1", "host-2"} {
 		m.backedUp[h] = rapid.Bool().Draw(t, h+" was backed up")
@@ -66,7 +72,24 @@ func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 	for _, h := range m.hostNames() {
 		m.spawn(h)
 	}
+	for _, p := range m.pods {
+		m.placed[p.UID] = true
+	}
 	return m
+}
+
+// seen are the hosts that show: of a DaemonSet nobody tells but its pods, and what was chosen before.
+func (m *restoreModel) seen() []string {
+	if !m.nodes {
+		return m.hostNames()
+	}
+	var bound []string
+	for _, p := range m.pods {
+		if !p.Dead && m.placed[p.UID] && !slices.Contains(bound, p.host) {
+			bound = append(bound, p.host)
+		}
+	}
+	return session.NodeHosts(bound, m.rs.Status.Pinned, func(h string) bool { return slices.Contains(m.hostNames(), h) })
 }
 
 func (m *restoreModel) hostNames() []string {
@@ -126,7 +149,7 @@ func (m *restoreModel) foreign(p session.Pod) string {
 
 func (m *restoreModel) observe() *session.Restore {
 	o := &session.Restore{
-		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.hostNames(), Backups: m.backup,
+		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.seen(), Nodes: m.nodes, Backups: m.backup,
 		Wanted: m.wants(), Own: m.empty, Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
 	}
 	for _, p := range m.pods {
@@ -150,7 +173,11 @@ func (m *restoreModel) observe() *session.Restore {
 				p.Shared = m.foreign(p.Pod)
 			}
 			o.Pods[p.UID] = p.Pod
-			if !p.Ending {
+			switch {
+			case p.Ending:
+			case m.nodes && !m.placed[p.UID]:
+				o.Unplaced = append(o.Unplaced, p.Pod)
+			default:
 				o.Hosts = addHost(o.Hosts, p.host, p.Pod)
 			}
 		}
@@ -316,5 +343,5 @@ func (m *restoreModel) found() {
 			found = append(found, session.Found{ID: "of-" + h, Host: h, Paths: []string{"/data"}, Time: noon()})
 		}
 	}
-	session.Choose(&m.rs.Status, session.Wish{Rules: m.rs.Spec.Target.Rules}, m.hostNames(), found, 1, metav1.NewTime(m.now))
+	session.Choose(&m.rs.Status, session.Wish{Rules: m.rs.Spec.Target.Rules}, m.seen(), found, 1, metav1.NewTime(m.now))
 }

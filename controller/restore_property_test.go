@@ -41,7 +41,7 @@ func (m *restoreModel) actions() map[string]func(*rapid.T) {
 		"an init-container starts": func(t *rapid.T) {
 			// It may be run again after it is done: its node was rebooted.
 			if p := m.anyPod(t); p.Stamp != "" {
-				p.Agent = true
+				p.Agent, m.placed[p.UID] = true, true
 			}
 		},
 		"an init-container ends": func(t *rapid.T) { m.anyPod(t).Agent = false },
@@ -218,6 +218,7 @@ func (m *restoreModel) step(t *rapid.T) {
 	for i := range m.pods {
 		p := &m.pods[i]
 		p.Dead = p.Dead || p.Ending
+		m.placed[p.UID] = true
 		p.Agent = !p.Dead && p.Stamp != "" && !m.done[p.UID]
 	}
 	for _, h := range m.hostNames() {

@@ -22,6 +22,8 @@ type Pod struct {
 	Injected bool
 	// Ending tells that it is being deleted: no work is begun in it.
 	Ending bool
+	// Ends is when it is to have ended then.
+	Ends time.Time
 	// Ended says how our container in it ended last, for example "OOMKilled"; empty: it never did, or
 	// nobody knows.
 	Ended string

@@ -23,6 +23,10 @@ type Restore struct {
 	HostNames []string
 	// Wanted is how many pods the target is to have.
 	Wanted int32
+	// Nodes tells that its hosts are nodes, as many as it is to have pods.
+	Nodes bool
+	// Unplaced are stamped pods of the target that are on no node yet, where nodes are its hosts.
+	Unplaced []Pod
 	// Own tells that each of these pods has volumes of its own that are restored.
 	Own bool
 	// Backups is the name of a running BackupSession of the target.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (o *Restore) heldBack(a v1beta1.Assignment, now time.Time) bool {
 
 // notRunning says why the init-container of a pod that waits for its data does not run.
 func (o *Restore) notRunning(now time.Time) string {
-	for _, h := range o.Hosts {
+	for _, h := range slices.Concat(o.Hosts, []Host{{Pods: o.Unplaced}}) {
 		for _, p := range h.Pods {
 			at := where(p.Name, p.Node)
 			switch {
@@ -52,6 +53,16 @@ func (o *Restore) notRunning(now time.Time) string {
 		}
 	}
 	return ""
+}
+
+// notEnding says which pod does not end, and what to do where its node never comes back.
+func (o *Restore) notEnding(now time.Time) string {
+	p, ok := o.stuck(now)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s was to have ended at %s and has not: if its node is gone for good, kubectl delete node %s",
+		where(p.Name, p.Node), p.Ends.UTC().Format(time.RFC3339), p.Node)
 }
 
 // asked is since when pods with the init-container are asked for.
@@ -69,7 +80,11 @@ func (o *Restore) fewPods(now time.Time) string {
 		last = later(last, r.Time.Time)
 	}
 	switch {
-	case !o.Own || o.restoredPods() >= o.Wanted || o.Session.Spec.Target == nil:
+	case o.Session.Spec.Target == nil:
+	case o.total() > len(o.HostNames) && now.Sub(o.since(last)) > o.Limits.Accept:
+		return fmt.Sprintf("a pod is wanted on %d nodes more: kubectl describe daemonset/%s says why it is not there",
+			o.total()-len(o.HostNames), o.Session.Spec.Target.Ref.Name)
+	case !o.Own || o.restoredPods() >= o.Wanted:
 	case o.PodRefused != "":
 		return "the next pod cannot be created: " + o.PodRefused
 	case now.Sub(o.since(last)) > o.Limits.Accept:
@@ -91,7 +106,11 @@ func (o *Restore) noPod(now time.Time) string {
 			return fmt.Sprintf("no pod of %s can be created: %s", name, o.PodRefused)
 		case now.Sub(o.since(o.asked())) > o.Limits.Accept && o.Session.Spec.Target != nil:
 			ref := o.Session.Spec.Target.Ref
-			return fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
+			why := fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
+			if o.Nodes {
+				why += "; delete the node if it is gone for good, or this RestoreSession if it is not to be restored"
+			}
+			return why
 		}
 	}
 	return ""
