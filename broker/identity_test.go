@@ -122,7 +122,7 @@ func (s *scene) identify(t *testing.T) (broker.Identity, error) {
 func TestAnAgentIsWhoItsPodIs(t *testing.T) {
 	got, err := newScene().identify(t)
 	want := broker.Identity{
-		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Hostname: "app-1-x", Role: protocol.RoleSidecar, Restore: "h1", TmpBytes: 1024, Places: []target.Place{{Path: api.MountTmp}, {Path: "/data", Volume: target.Lasting{Claim: "c1"}}},
+		Namespace: "demo", Pod: "app-1-x", PodUID: "p1", Node: "n1", Hostname: "app-1-x", Role: protocol.RoleSidecar, Restore: "h1", TmpBytes: 1024, Places: []target.Place{{Path: api.MountTmp, Own: true}, {Path: "/data", Volume: target.Lasting{Claim: "c1"}}},
 		Owner: broker.Owner{APIVersion: "apps/v1", Kind: "Deployment", Name: "app", UID: "d1"},
 	}
 	if d := cmp.Diff(want, got); err != nil || d != "" {

@@ -100,7 +100,7 @@ func (g *Agents) changed(ctx context.Context, id broker.Identity, task string, f
 func (g *Agents) Accepted(ctx context.Context, id broker.Identity, task string) error {
 	now := metav1.NewTime(g.Now())
 	return g.change(ctx, id, task, func(a *v1beta1.Assignment) bool {
-		a.Acknowledged, a.LastSeen = &now, &now
+		a.Acknowledged, a.LastSeen, a.HeldReason = &now, &now, ""
 		a.Starts++ // said once for each start: a stream that is opened again does not repeat it
 		return true
 	})

@@ -91,7 +91,7 @@ func (g *Agents) addBackup(ctx context.Context, id broker.Identity, key client.O
 	}
 	if o, ok := errors.AsType[*occupied](err); ok {
 		out.Wait = o.Error()
-		return g.holdBack(ctx, id, a)
+		return g.holdBack(ctx, id, a, o.Error())
 	}
 	if err == nil && task != nil {
 		out.Tasks = append(out.Tasks, *task)
@@ -224,13 +224,14 @@ func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1bet
 	}
 	task, err := g.restoreTask(ctx, id, rs, a, pins)
 	if err != nil {
-		if text, ok := asProblem(err); ok {
-			return broker.Orders{Wait: text}, nil
-		}
+		why, mendable := asProblem(err)
 		if o, ok := errors.AsType[*occupied](err); ok {
-			return broker.Orders{Wait: o.Error()}, g.holdBack(ctx, id, a)
+			why, mendable = o.Error(), true
 		}
-		return broker.Orders{}, err
+		if !mendable {
+			return broker.Orders{}, err
+		}
+		return broker.Orders{Wait: why}, g.holdBack(ctx, id, a, why)
 	}
 	return broker.Orders{Tasks: []protocol.Task{*task}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 	"github.com/seed-731df569/stash/validators"
+	"github.com/seed-731df569/stash/webhook"
 )
 
 // observe gathers what session.NextRestore decides on.
@@ -83,6 +85,12 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 		return err
 	}
 	o.HostNames = hostNames(obj, kind, spec.Target.Alias, pods)
+	if _, o.Nodes = obj.(*appsv1.DaemonSet); o.Nodes {
+		if o.HostNames, err = r.nodeHosts(ctx, rs, kind, spec.Target.Alias, o.HostNames); err != nil {
+			return err
+		}
+	}
+	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
 	for i := range pods {
 		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
 			return err
@@ -106,14 +114,33 @@ func hostNames(obj client.Object, kind target.Kind, alias string, pods []corev1.
 	return names
 }
 
-// replicaFailure is what a Deployment says of pods that it could not create.
+// nodeHosts adds to the hosts of a DaemonSet the nodes that snapshots were chosen for, and that exist.
+func (r *RestoreSessions) nodeHosts(ctx context.Context, rs *v1beta1.RestoreSession, kind target.Kind, alias string, bound []string) ([]string, error) {
+	if len(rs.Status.Pinned) == 0 {
+		return bound, nil
+	}
+	nodes := &corev1.NodeList{}
+	if err := r.List(ctx, nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	known := map[string]bool{}
+	for i := range nodes.Items {
+		if host, err := kind.HostFor(alias, "", nodes.Items[i].Name); err == nil {
+			known[host] = true
+		}
+	}
+	return session.NodeHosts(bound, rs.Status.Pinned, func(host string) bool { return known[host] }), nil
+}
+
+// replicaFailure is what a Deployment says of pods that it could not create, other than those that are kept
+// out while it is restored.
 func replicaFailure(obj client.Object) string {
 	d, ok := obj.(*appsv1.Deployment)
 	if !ok {
 		return ""
 	}
 	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue && !strings.Contains(c.Message, webhook.OldRevision) {
 			return shorten(c.Message)
 		}
 	}
@@ -150,7 +177,8 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		o.OldPods = append(o.OldPods, v)
 		return nil
 	}
-	places := restoredPlaces(pod)
+	places, host := restoredPlaces(pod), hostName(kind, spec.Target.Alias, pod)
+	v.Own = intoOwn(o.Session, host, places)
 	var err error
 	if v.Claims, err = r.volumeIDs(ctx, pod.Namespace, places); err != nil {
 		return err
@@ -161,8 +189,12 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 		}
 	}
 	o.Pods[v.UID] = v
-	if pod.DeletionTimestamp == nil {
-		o.Hosts = addHost(o.Hosts, hostName(kind, spec.Target.Alias, pod), v)
+	switch {
+	case pod.DeletionTimestamp != nil:
+	case o.Nodes && host == "":
+		o.Unplaced = append(o.Unplaced, v)
+	default:
+		o.Hosts = addHost(o.Hosts, host, v)
 	}
 	return nil
 }

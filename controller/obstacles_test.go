@@ -14,6 +14,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/webhook"
 )
 
 // A restore that does not get on says what kubelet, the scheduler or the API server say of its pod.
@@ -35,6 +36,9 @@ func TestARestoreSaysWhyItsPodDoesNotStart(t *testing.T) {
 			p.OwnerReferences = nil // it is not there
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: small"}}
 		}, `no pod of host-0 can be created: exceeded quota: small`},
+		"a pod that does not restore is kept out": {func(d *appsv1.Deployment, _ *corev1.Pod) {
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `RestoreSession "back" restores: ` + webhook.OldRevision}}
+		}, "0 of 1 hosts restored"},
 		"it was refused before": {func(d *appsv1.Deployment, _ *corev1.Pod) {
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionFalse, Message: "exceeded quota: small"}}
 		}, "0 of 1 hosts restored"},

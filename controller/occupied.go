@@ -40,14 +40,15 @@ func (w *World) unoccupied(ctx context.Context, repo *v1alpha1.Repository) error
 // take its work, which counts from then.
 const heldEvery = 20 * time.Second
 
-// holdBack notes that the work of an assignment is kept from its agent, which is connected and waits.
-func (g *Agents) holdBack(ctx context.Context, id broker.Identity, a v1beta1.Assignment) error {
-	now := metav1.NewTime(g.Now())
-	if a.Held != nil && now.Sub(a.Held.Time) < heldEvery {
+// holdBack notes that the work of an assignment is kept from its agent, which is connected and waits, and
+// why.
+func (g *Agents) holdBack(ctx context.Context, id broker.Identity, a v1beta1.Assignment, why string) error {
+	now, why := metav1.NewTime(g.Now()), shorten(why)
+	if a.Held != nil && now.Sub(a.Held.Time) < heldEvery && a.HeldReason == why {
 		return nil
 	}
 	return g.change(ctx, id, a.ID, func(a *v1beta1.Assignment) bool {
-		a.Held = &now
+		a.Held, a.HeldReason = &now, why
 		return true
 	})
 }

@@ -99,6 +99,9 @@ func TestATaskWaitsForExclusiveWork(t *testing.T) {
 				}
 				now = now.Add(15 * time.Second)
 			}
+			if a := c.held(g.World); !strings.Contains(a.HeldReason, `maintenance of Repository "repo"`) {
+				t.Errorf("it is held for %q", a.HeldReason)
+			}
 			if err := g.Delete(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}

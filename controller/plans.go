@@ -63,15 +63,24 @@ func (w *World) planOf(ctx context.Context, obj client.Object, kind target.Kind,
 	return plan, problems, nil
 }
 
+// restoreMounts are the mounts of a restore: those that it names, or else the application's own at its paths.
+func restoreMounts(template *corev1.PodTemplateSpec, spec v1beta1.RestoreSessionSpec) []corev1.VolumeMount {
+	if len(spec.Target.VolumeMounts) > 0 {
+		return spec.Target.VolumeMounts
+	}
+	var paths []string
+	for _, r := range spec.Target.Rules {
+		paths = append(paths, r.Paths...)
+	}
+	mounts, _ := target.MountsFor(template, paths)
+	return mounts
+}
+
 // restorePlan makes the plan of a workload's pods for a restore.
 func (w *World) restorePlan(ctx context.Context, obj client.Object, kind target.Kind, rs *v1beta1.RestoreSession) (mutators.Plan, []mutators.Problem, error) {
 	spec, _ := rs.Spec.Shipped()
-	if spec.Target != nil && len(spec.Target.VolumeMounts) == 0 {
-		var paths []string
-		for _, r := range spec.Target.Rules {
-			paths = append(paths, r.Paths...)
-		}
-		spec.Target.VolumeMounts, _ = target.MountsFor(kind.PodTemplate(obj), paths)
+	if spec.Target != nil {
+		spec.Target.VolumeMounts = restoreMounts(kind.PodTemplate(obj), spec)
 	}
 	in := mutators.RestoreInput{
 		Template: *kind.PodTemplate(obj), ClaimTemplates: claimTemplates(obj),

@@ -46,7 +46,7 @@ func viewPod(p *corev1.Pod, container string) session.Pod {
 		}
 	}
 	if p.DeletionTimestamp != nil {
-		v.Ready, v.Ending = false, true
+		v.Ready, v.Ending, v.Ends = false, true, p.DeletionTimestamp.Time
 	}
 	return v
 }

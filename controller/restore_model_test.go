@@ -19,9 +19,16 @@ type restoreModel struct {
 	rs *v1beta1.RestoreSession
 	// single tells that it is a Deployment: all pods are one host.
 	single bool
+	// nodes tells that it is a DaemonSet: its hosts are nodes, and its pods come to be on them.
+	nodes bool
+	// placed are the pods that are on their nodes.
+	placed map[string]bool
 	// own and shared tell which claims its pods mount.
 	own, shared bool
-	hosts       int
+	// empty tells that each pod has an emptyDir of its own that is restored.
+	empty  bool
+	hosts  int
+	wanted int // pods of a Deployment
 	// backedUp are the hosts that the repository has snapshots of.
 	backedUp map[string]bool
 	pods     []modelPod
@@ -38,17 +45,21 @@ type restoreModel struct {
 	phase  v1beta1.RestorePhase
 	pinned []v1beta1.PinnedSnapshot
 	done   map[string]bool // pods that were restored
+	hung   map[string]bool // pods whose volumes hang: their agents live, and nothing ends
 	last   *v1beta1.RestoreSessionStatus
 }
 
 func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 	m := &restoreModel{
 		rs: restoring(), single: rapid.Bool().Draw(t, "one host"), own: rapid.Bool().Draw(t, "own claims"), shared: rapid.Bool().Draw(t, "a shared claim"),
-		hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), backedUp: map[string]bool{"host-0": true},
-		now: noon(), leader: noon(), done: map[string]bool{},
+		empty: rapid.Bool().Draw(t, "volumes of their own"), hosts: rapid.IntRange(1, 3).Draw(t, "hosts"), wanted: rapid.IntRange(1, 3).Draw(t, "replicas"),
+		backedUp: map[string]bool{"host-0": true},
+		now:      noon(), leader: noon(), done: map[string]bool{}, hung: map[string]bool{}, placed: map[string]bool{},
 	}
 	if m.single {
 		m.own, m.hosts = false, 1
+	} else {
+		m.nodes = rapid.Bool().Draw(t, "hosts are nodes")
 	}
 	for _, h := range []string{"host-1", "host-2"} {
 		m.backedUp[h] = rapid.Bool().Draw(t, h+" was backed up")
@@ -61,11 +72,36 @@ func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 	for _, h := range m.hostNames() {
 		m.spawn(h)
 	}
+	for _, p := range m.pods {
+		m.placed[p.UID] = true
+	}
 	return m
+}
+
+// seen are the hosts that show: of a DaemonSet nobody tells but its pods, and what was chosen before.
+func (m *restoreModel) seen() []string {
+	if !m.nodes {
+		return m.hostNames()
+	}
+	var bound []string
+	for _, p := range m.pods {
+		if !p.Dead && m.placed[p.UID] && !slices.Contains(bound, p.host) {
+			bound = append(bound, p.host)
+		}
+	}
+	return session.NodeHosts(bound, m.rs.Status.Pinned, func(h string) bool { return slices.Contains(m.hostNames(), h) })
 }
 
 func (m *restoreModel) hostNames() []string {
 	return []string{"host-0", "host-1", "host-2"}[:m.hosts]
+}
+
+// wants is how many pods the workload wants.
+func (m *restoreModel) wants() int32 {
+	if m.single {
+		return int32(m.wanted)
+	}
+	return int32(m.hosts)
 }
 
 func (m *restoreModel) hash() string { return mutators.HashRestore(string(m.rs.UID)) }
@@ -83,7 +119,7 @@ func (m *restoreModel) spawn(host string) {
 		return
 	}
 	m.created++
-	p := session.Pod{Name: host, UID: fmt.Sprintf("p%d", m.created), Injected: true, Created: m.now}
+	p := session.Pod{Name: host, UID: fmt.Sprintf("p%d", m.created), Injected: true, Created: m.now, Own: m.empty}
 	if m.stamped {
 		p.Stamp = m.hash()
 	}
@@ -113,8 +149,8 @@ func (m *restoreModel) foreign(p session.Pod) string {
 
 func (m *restoreModel) observe() *session.Restore {
 	o := &session.Restore{
-		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.hostNames(), Backups: m.backup,
-		Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
+		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.seen(), Nodes: m.nodes, Backups: m.backup,
+		Wanted: m.wants(), Own: m.empty, Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
 	}
 	for _, p := range m.pods {
 		if p.Dead {
@@ -137,7 +173,11 @@ func (m *restoreModel) observe() *session.Restore {
 				p.Shared = m.foreign(p.Pod)
 			}
 			o.Pods[p.UID] = p.Pod
-			if !p.Ending {
+			switch {
+			case p.Ending:
+			case m.nodes && !m.placed[p.UID]:
+				o.Unplaced = append(o.Unplaced, p.Pod)
+			default:
 				o.Hosts = addHost(o.Hosts, p.host, p.Pod)
 			}
 		}
@@ -166,6 +206,8 @@ func (m *restoreModel) reconcile(t *rapid.T) session.Action {
 		}
 	case session.KindStamp:
 		m.stamped = true
+	case session.KindFinish:
+		m.checkEnd(t)
 	case session.KindDeletePods:
 		for _, p := range a.Pods {
 			m.pod(p.UID).Ending = true
@@ -195,8 +237,32 @@ func (m *restoreModel) checkAssignment(t *rapid.T, x v1beta1.Assignment) {
 			t.Fatalf("%s and %s write at once", x.ID, a.ID)
 		}
 	}
-	if len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }) {
+	if !p.Own && len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }) {
 		t.Fatalf("%s restores volumes twice", x.ID)
+	}
+}
+
+// checkEnd: a success is one of all that the workload is to have, and no pod of it waits.
+func (m *restoreModel) checkEnd(t *rapid.T) {
+	for _, h := range m.hostNames() {
+		if !slices.ContainsFunc(m.rs.Status.Stats, func(s v1beta1.HostRestoreStats) bool {
+			return s.Hostname == h && s.Phase == v1beta1.HostRestoreSucceeded
+		}) {
+			t.Fatalf("it succeeds without %s", h)
+		}
+	}
+	var ready int32
+	for _, p := range m.pods {
+		switch {
+		case p.Dead || p.Ending || p.Stamp != m.hash():
+		case m.done[p.UID] || !p.Own && len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }):
+			ready++
+		default:
+			t.Fatalf("it succeeds, and pod %s waits for its data", p.UID)
+		}
+	}
+	if m.empty && ready < m.wants() {
+		t.Fatalf("it succeeds with %d of %d pods: the next ones start empty", ready, m.wants())
 	}
 }
 
@@ -228,7 +294,7 @@ func (m *restoreModel) anyPod(t *rapid.T) *modelPod {
 
 // pick draws a task that was given to a pod that lives, and its assignment if it still is.
 func (m *restoreModel) pick(t *rapid.T) (v1beta1.Assignment, *v1beta1.Assignment) {
-	alive := slices.DeleteFunc(slices.Clone(m.tasks), func(a v1beta1.Assignment) bool { return m.pod(a.PodUID).Dead })
+	alive := slices.DeleteFunc(slices.Clone(m.tasks), func(a v1beta1.Assignment) bool { return m.pod(a.PodUID).Dead || m.hung[a.PodUID] })
 	if len(alive) == 0 {
 		t.Skip("nobody has work")
 	}
@@ -277,5 +343,5 @@ func (m *restoreModel) found() {
 			found = append(found, session.Found{ID: "of-" + h, Host: h, Paths: []string{"/data"}, Time: noon()})
 		}
 	}
-	session.Choose(&m.rs.Status, session.Wish{Rules: m.rs.Spec.Target.Rules}, m.hostNames(), found, 1, metav1.NewTime(m.now))
+	session.Choose(&m.rs.Status, session.Wish{Rules: m.rs.Spec.Target.Rules}, m.seen(), found, 1, metav1.NewTime(m.now))
 }

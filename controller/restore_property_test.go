@@ -32,15 +32,16 @@ func (m *restoreModel) actions() map[string]func(*rapid.T) {
 		},
 		"the leader changes": func(*rapid.T) { m.leader = m.now },
 		"it is scaled": func(t *rapid.T) {
-			if !m.single {
-				m.scale(rapid.IntRange(1, 3).Draw(t, "hosts"))
+			n := rapid.IntRange(1, 3).Draw(t, "replicas")
+			if m.wanted = n; !m.single {
+				m.scale(n)
 			}
 		},
 		"a pod comes up": func(t *rapid.T) { m.spawn(rapid.SampledFrom(m.hostNames()).Draw(t, "host")) },
 		"an init-container starts": func(t *rapid.T) {
 			// It may be run again after it is done: its node was rebooted.
 			if p := m.anyPod(t); p.Stamp != "" {
-				p.Agent = true
+				p.Agent, m.placed[p.UID] = true, true
 			}
 		},
 		"an init-container ends": func(t *rapid.T) { m.anyPod(t).Agent = false },
@@ -66,6 +67,11 @@ func (m *restoreModel) actions() map[string]func(*rapid.T) {
 			if task, a := m.pick(t); a != nil && a.Lost == nil {
 				a.Starts, a.Lost = session.DefaultLimits().Starts, &metav1.Time{Time: m.now}
 				m.pod(task.PodUID).Agent = false
+			}
+		},
+		"a volume hangs": func(t *rapid.T) {
+			if task, a := m.pick(t); a != nil && a.Lost == nil {
+				m.hung[task.PodUID] = true
 			}
 		},
 		"an agent lives": func(t *rapid.T) {
@@ -191,6 +197,9 @@ func (m *restoreModel) fairness(t *rapid.T) {
 		for _, a := range slices.Clone(m.rs.Status.Assignments) {
 			switch {
 			case m.pod(a.PodUID).Dead || a.Lost != nil:
+			case m.hung[a.PodUID]:
+				i := slices.IndexFunc(m.rs.Status.Assignments, func(b v1beta1.Assignment) bool { return b.ID == a.ID })
+				revive(&m.rs.Status.Assignments[i], protocol.RoleInit, metav1.NewTime(m.now))
 			case a.Cancelled:
 				m.result(t, a, protocol.Result{Error: "canceled", Reason: protocol.ReasonCanceled})
 			default:
@@ -209,6 +218,7 @@ func (m *restoreModel) step(t *rapid.T) {
 	for i := range m.pods {
 		p := &m.pods[i]
 		p.Dead = p.Dead || p.Ending
+		m.placed[p.UID] = true
 		p.Agent = !p.Dead && p.Stamp != "" && !m.done[p.UID]
 	}
 	for _, h := range m.hostNames() {

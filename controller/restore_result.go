@@ -79,9 +79,17 @@ func recordRestored(rs *v1beta1.RestoreSession, r protocol.Result, pod v1beta1.R
 	}
 	written := &pod
 	if r.Error != "" {
-		stats.Phase, stats.Error, written = v1beta1.HostRestoreFailed, shorten(r.Error), nil
+		stats.Phase, stats.Error, written = v1beta1.HostRestoreFailed, shorten(restoreError(rs, a, r, now)), nil
 	}
 	session.RecordRestore(&rs.Status, pod.PodUID, stats, written)
 	rs.Status.Progress = progressText(rs.Status.Assignments)
 	return true, true, nil
+}
+
+// restoreError is why a host was not restored. That it was stopped, only we know the reason of.
+func restoreError(rs *v1beta1.RestoreSession, a v1beta1.Assignment, r protocol.Result, now metav1.Time) string {
+	if end := rs.Status.SessionDeadline; !a.Cancelled || r.Reason != protocol.ReasonCanceled || end != nil && !now.Before(end) {
+		return r.Error
+	}
+	return session.WhyStopped(a) + ": " + r.Error
 }

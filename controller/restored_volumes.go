@@ -59,11 +59,35 @@ func restoredVolumes(rs *v1beta1.RestoreSession) map[string]bool {
 	return done
 }
 
-// claimsRestored tells whether a pod has volumes, and all of them were restored by the session.
+// intoOwn tells whether any of what is restored into a host lies in volumes that each pod has of its own,
+// where they are mounted at these places.
+func intoOwn(rs *v1beta1.RestoreSession, host string, places []target.Place) bool {
+	return slices.ContainsFunc(rs.Status.Pinned, func(p v1beta1.PinnedSnapshot) bool {
+		place, found := target.PlaceOf(places, p.Path)
+		return p.Hostname == host && found && place.Own
+	})
+}
+
+// ownsVolumes is the same for the pods that a template will make.
+func ownsVolumes(rs *v1beta1.RestoreSession, template *corev1.PodTemplateSpec, mounts []corev1.VolumeMount) bool {
+	places := target.Places(&corev1.Pod{Spec: template.Spec}, mounts)
+	return slices.ContainsFunc(rs.Status.Pinned, func(p v1beta1.PinnedSnapshot) bool { return intoOwn(rs, p.Hostname, places) })
+}
+
+// claimsRestored tells whether a pod has volumes, and all of them were restored by the session. What a pod
+// has of its own nobody else restored.
 func (g *Agents) claimsRestored(ctx context.Context, rs *v1beta1.RestoreSession, id broker.Identity) (bool, error) {
 	done := restoredVolumes(rs)
-	if len(done) == 0 {
+	if len(done) == 0 || rs.Spec.Target == nil {
 		return false, nil
+	}
+	kind, err := target.FindRef(rs.Spec.Target.Ref)
+	if err != nil {
+		return false, nil //nolint:nilerr // nothing was restored into what is not supported
+	}
+	host, err := kind.HostFor(rs.Spec.Target.Alias, id.Pod, id.Node)
+	if err != nil || intoOwn(rs, host, id.Places) {
+		return false, nil //nolint:nilerr // a pod of no host has nothing to get
 	}
 	ids, err := g.volumeIDs(ctx, id.Namespace, id.Places)
 	if err != nil || len(ids) == 0 {

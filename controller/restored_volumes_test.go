@@ -1,9 +1,11 @@
 package controller
 
 import (
+	"context"
 	"slices"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -109,5 +111,74 @@ func TestPodsOnOneShareAreSeenToShareIt(t *testing.T) {
 	other, err := (&RestoreSessions{World: w}).sharedWith(t.Context(), a, restoredPlaces(a), "hash")
 	if err != nil || other != "b" {
 		t.Errorf("shared with %q, %v", other, err)
+	}
+}
+
+// A pod that shares a claim and has an emptyDir of its own is not let pass for the claim alone.
+func TestAPodWithAVolumeOfItsOwnIsRestoredItself(t *testing.T) {
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "data", UID: "v1"}}
+	for name, c := range map[string]struct {
+		path   string
+		passes bool
+	}{
+		"only the claim is restored":   {"/data", true},
+		"the emptyDir is restored too": {"/cache", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := restoring()
+			rs.Status.Assignments = nil
+			rs.Status.Restored = []v1beta1.RestoredHost{{Hostname: "host-0", PodUID: "p0", Claims: []string{"v1"}}}
+			rs.Status.Pinned = []v1beta1.PinnedSnapshot{{Hostname: "host-0", ID: "a", Path: "/data"}, {Hostname: "host-0", ID: "b", Path: c.path}}
+			id := initContainer("p9")
+			id.Places = append(id.Places, target.Place{Path: "/cache", Own: true})
+			for _, phase := range []v1beta1.RestorePhase{v1beta1.RestoreRunning, v1beta1.RestoreFailed} {
+				rs := rs.DeepCopy()
+				rs.Status.Phase = phase
+				o, err := NewAgents(newWorld(t, interceptor.Funcs{}, rs, claim)).Orders(t.Context(), id, func(string) bool { return false })
+				if err != nil || o.Finish != c.passes {
+					t.Errorf("%s: %+v, %v", phase, o, err)
+				}
+			}
+		})
+	}
+}
+
+// What is waited for is known of the template, before there is any pod, and of each pod.
+func TestARestoreKnowsWhichVolumesArePodsOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		volume corev1.VolumeSource
+		mounts []corev1.VolumeMount
+		own    bool
+	}{
+		"a claim":             {corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c"}}, []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}, false},
+		"an emptyDir":         {corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}, []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}, true},
+		"an ephemeral one":    {corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}, []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}, true},
+		"a folder of a pod's": {corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "nfs", Path: "/x"}}, []corev1.VolumeMount{{Name: "data", MountPath: "/data", SubPathExpr: "$(POD_NAME)"}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := restoring()
+			rs.Spec.Target.Ref.Kind, rs.Spec.Target.Ref.Name = "Deployment", "web"
+			rs.Spec.Target.Rules, rs.Spec.Target.VolumeMounts = []v1beta1.Rule{{Paths: []string{"/data"}}}, c.mounts
+			rs.Status.Assignments, rs.Status.Pinned = nil, []v1beta1.PinnedSnapshot{{Hostname: "host-0", ID: "a", Path: "/data"}}
+			labels := map[string]string{api.LabelRestore: rs.Status.Hash}
+			d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web", UID: "web"}}
+			d.Spec.Replicas, d.Spec.Template.Labels = new(int32(3)), labels
+			app := corev1.Container{Name: "app", VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}
+			d.Spec.Template.Spec = corev1.PodSpec{Volumes: []corev1.Volume{{Name: "data", VolumeSource: c.volume}}, Containers: []corev1.Container{app}}
+			set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "set", UID: "set", OwnerReferences: controlledBy("Deployment", "web")}}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web-1", UID: "p1", Labels: labels, OwnerReferences: controlledBy("ReplicaSet", "set")}, Spec: d.Spec.Template.Spec}
+			pod.Spec.InitContainers = []corev1.Container{{Name: api.ContainerRestore, VolumeMounts: c.mounts}}
+			r := &RestoreSessions{
+				World: newWorld(t, interceptor.Funcs{}, rs, d, set, pod, repository()),
+				Probe: func(context.Context, *v1beta1.RestoreSession) (bool, string, error) { return true, "", nil },
+			}
+			o, err := r.observe(t.Context(), rs)
+			if err != nil || len(o.Hosts) != 1 {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			if o.Wanted != 3 || o.Own != c.own || o.Hosts[0].Pods[0].Own != c.own {
+				t.Errorf("%d are wanted, own volumes: %v, of the pod: %v", o.Wanted, o.Own, o.Hosts[0].Pods[0].Own)
+			}
+		})
 	}
 }

@@ -117,6 +117,7 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 		failRestore(rs, a, now)
 	case session.KindFailHost:
 		session.FailHostRestore(&rs.Status, a.Host, a.Message, rs.Generation, now)
+		recordRestoreAssignment(rs, a, now)
 	case session.KindAlready:
 		session.RecordRestore(&rs.Status, "", v1beta1.HostRestoreStats{Hostname: a.Host, Phase: v1beta1.HostRestoreSucceeded}, nil)
 	case session.KindClose:
@@ -211,10 +212,10 @@ func recordRestoreAssignment(rs *v1beta1.RestoreSession, a session.Action, now m
 		if rs.Status.Assignments[i].ID != a.Assignment {
 			continue
 		}
-		if a.Kind == session.KindLost {
-			rs.Status.Assignments[i].Lost = &now
-		} else {
+		if a.Kind == session.KindCancel {
 			rs.Status.Assignments[i].Cancelled = true
+		} else {
+			rs.Status.Assignments[i].Lost = &now
 		}
 	}
 }

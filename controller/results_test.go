@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
@@ -316,6 +317,62 @@ func TestDeletingARestoreLetsItsPodsStart(t *testing.T) {
 	failed.Status.Phase, failed.Status.Assignments = v1beta1.RestoreFailed, nil
 	if o, err := NewAgents(newWorld(t, interceptor.Funcs{}, failed)).Orders(t.Context(), initContainer("p9"), has); err != nil || !strings.Contains(o.Refuse, "delete this RestoreSession") {
 		t.Errorf("after a failure: %+v, %v", o, err)
+	}
+}
+
+// A restore whose Secret or Repository is gone, or closed to it, waits for it with the application down: its
+// status says for what, and it goes on by itself.
+func TestARestoreThatIsKeptFromItsWorkSaysWhyAndGoesOn(t *testing.T) {
+	closed := repository()
+	closed.Namespace = "other"
+	for name, c := range map[string]struct {
+		secret *corev1.Secret
+		repo   *v1alpha1.Repository
+		mend   client.Object
+		want   string
+	}{
+		"its Secret was deleted":                    {nil, repository(), keys(), `Secret "demo/keys"`},
+		"its Repository was deleted":                {keys(), nil, repository(), `Repository "repo" does not exist`},
+		"its Repository does not admit it any more": {nil, closed, nil, "usagePolicy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := restoring()
+			rs.Status.Pinned = []v1beta1.PinnedSnapshot{{Hostname: "host-0", ID: "aa", Path: "/data"}}
+			objs := []client.Object{rs}
+			if c.secret != nil {
+				objs = append(objs, c.secret)
+			}
+			if c.repo != nil {
+				rs.Spec.Repository.Namespace = c.repo.Namespace
+				objs = append(objs, c.repo)
+			}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, objs...))
+			held := func() v1beta1.Assignment {
+				return read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status.Assignments[1]
+			}
+			nothing := func(string) bool { return false }
+			if o, err := g.Orders(t.Context(), initContainer("p9"), nothing); err != nil || len(o.Tasks) > 0 || !strings.Contains(o.Wait, c.want) {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			if a := held(); a.Held == nil || !strings.Contains(a.HeldReason, c.want) {
+				t.Fatalf("the status says %q", a.HeldReason)
+			}
+			if c.mend == nil {
+				return
+			}
+			if err := g.Create(t.Context(), c.mend); err != nil {
+				t.Fatal(err)
+			}
+			if o, err := g.Orders(t.Context(), initContainer("p9"), nothing); err != nil || len(o.Tasks) != 1 {
+				t.Fatalf("once it is mended: %+v, %v", o, err)
+			}
+			if err := g.Accepted(t.Context(), initContainer("p9"), "q1/host-0/p9/2"); err != nil {
+				t.Fatal(err)
+			}
+			if a := held(); a.HeldReason != "" {
+				t.Errorf("it still says %q", a.HeldReason)
+			}
+		})
 	}
 }
 

@@ -50,3 +50,28 @@ func TestAnAgentThatIsStoppedFailsNobody(t *testing.T) {
 		t.Error("there is nothing to stop")
 	}
 }
+
+// A restore that stood still was stopped by us, and its agent cannot tell why.
+func TestARestoreThatWasStoppedSaysWhy(t *testing.T) {
+	canceled := protocol.Result{ID: "q1/host-0/p9/2", Error: "canceled by the operator", Reason: protocol.ReasonCanceled}
+	for name, c := range map[string]struct {
+		deadline *metav1.Time
+		want     string
+	}{
+		"since it stood still":     {nil, "restic was stopped, since it stands still since 2026-03-01T11:00:00Z: canceled by the operator"},
+		"since its time was over":  {agoP(time.Minute), "canceled by the operator"},
+		"before its time was over": {agoP(-time.Minute), "restic was stopped, since it stands still since 2026-03-01T11:00:00Z: canceled by the operator"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := restoring()
+			rs.Status.SessionDeadline = c.deadline
+			rs.Status.Assignments[1].Cancelled, rs.Status.Assignments[1].Acknowledged = true, agoP(time.Hour)
+			if _, _, err := recordRestored(rs, canceled, v1beta1.RestoredHost{Hostname: "host-0", PodUID: "p9"}, metav1.NewTime(noon())); err != nil {
+				t.Fatal(err)
+			}
+			if st := rs.Status.Stats; len(st) != 1 || st[0].Error != c.want {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}

@@ -27,7 +27,8 @@ const (
 	KindLost Kind = "Lost"
 	// KindCancel tells the agent of Assignment to stop.
 	KindCancel Kind = "Cancel"
-	// KindFailHost records Host as failed with Message; what its pods lost stays lost.
+	// KindFailHost records Host as failed with Message; what its pods lost stays lost, and so is now what
+	// Assignment names.
 	KindFailHost Kind = "FailHost"
 	// KindFinish ends the session in Phase.
 	KindFinish Kind = "Finish"

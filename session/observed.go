@@ -22,6 +22,8 @@ type Pod struct {
 	Injected bool
 	// Ending tells that it is being deleted: no work is begun in it.
 	Ending bool
+	// Ends is when it is to have ended then.
+	Ends time.Time
 	// Ended says how our container in it ended last, for example "OOMKilled"; empty: it never did, or
 	// nobody knows.
 	Ended string
@@ -32,6 +34,9 @@ type Pod struct {
 	// Claims are the identities of the volumes that the session's mounts use and that outlive the pod:
 	// UIDs of PersistentVolumeClaims, and what others are.
 	Claims []string
+	// Own tells that some of what is restored into it lies in volumes that no other pod has: emptyDirs and
+	// such.
+	Own bool
 	// Shared tells that a claim of it is mounted by another living pod that is not to restore it.
 	Shared string
 	// Stamp is the value of its restore label.

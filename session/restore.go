@@ -198,15 +198,17 @@ func (o *Restore) refused(now time.Time) Action {
 }
 
 // clearPods removes pods that would write while others restore.
-func clearPods(o *Restore, _ time.Time) (Action, bool) {
+func clearPods(o *Restore, now time.Time) (Action, bool) {
 	if len(o.OldPods) == 0 {
 		return Action{}, false
 	}
-	return Action{Kind: KindDeletePods, Pods: o.OldPods, Message: "deleting pods of the target that run without a restore", After: time.Second}, true
+	message := cmp.Or(o.notEnding(now), "deleting pods of the target that run without a restore")
+	return Action{Kind: KindDeletePods, Pods: o.OldPods, Message: message, After: time.Second}, true
 }
 
 // finishRestore ends a restore whose hosts all have results, and whose pods all have their data: a
-// Deployment has one host, but each of its pods may have volumes of its own. A host that failed
+// Deployment has one host, but each of its pods may have volumes of its own, and then those that are still
+// to come are waited for, too: Kubernetes may make one only when the one before it is ready. A host that failed
 // does not stop what is being restored: half a restore helps nobody. One for which there never was
 // anything to restore does not even keep others from beginning.
 func finishRestore(o *Restore, now time.Time) (Action, bool) {
@@ -223,19 +225,22 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 		}
 	}
 	if len(bad) > 0 && !o.restoring() && !o.othersFollow(now) {
-		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", len(bad), len(o.HostNames), some(bad))), true
+		return Fail("HostRestoreFailed", fmt.Sprintf("%d of %d hosts failed: %s", len(bad), o.total(), some(bad))), true
 	}
 	if o.complete() {
 		return Action{Kind: KindFinish}, true
 	}
-	message := fmt.Sprintf("%d of %d hosts restored", ok, len(o.HostNames))
+	message := fmt.Sprintf("%d of %d hosts restored", ok, o.total())
+	if n := o.restoredPods(); o.Own && n < o.Wanted {
+		message += fmt.Sprintf(", %d of %d pods, which have volumes of their own", n, o.Wanted)
+	}
 	if len(bad) > 0 {
 		message += fmt.Sprintf(", %d failed", len(bad))
 	}
 	if why := o.waitsFor(now); why != "" && o.silent(now) == "" {
 		return Wait(message+"; "+why, 2*time.Second), true
 	}
-	if why := cmp.Or(o.silent(now), o.notRunning(now), o.noPod(now)); why != "" {
+	if why := cmp.Or(o.silent(now), o.notRunning(now), o.notEnding(now), o.noPod(now), o.fewPods(now)); why != "" {
 		message += "; " + why
 	}
 	return Wait(message, 5*time.Second), true
@@ -283,7 +288,21 @@ func (o *Restore) complete() bool {
 			}
 		}
 	}
-	return len(o.HostNames) > 0 && !o.restoring()
+	all := o.total() == len(o.HostNames) && len(o.Unplaced) == 0 && (!o.Own || o.restoredPods() >= o.Wanted)
+	return len(o.HostNames) > 0 && !o.restoring() && all
+}
+
+// restoredPods is how many pods of the target have their data.
+func (o *Restore) restoredPods() int32 {
+	var n int32
+	for _, h := range o.Hosts {
+		for _, p := range h.Pods {
+			if !p.Dead && o.restoredTo(p) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // restoring tells whether a pod still works.

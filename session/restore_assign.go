@@ -145,8 +145,8 @@ func restoreLost(o *Restore, now time.Time) (Action, bool) {
 		if silent > o.Limits.Heartbeat && !p.Agent {
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("the init-container of pod %q does not run and was not heard of for %s", a.Pod, o.Limits.Heartbeat)}, true
 		}
-		if a.Progress != nil && !a.Cancelled && now.Sub(o.since(a.Progress.Time.Time)) > o.Limits.Progress && silent < o.Limits.Heartbeat {
-			return Action{Kind: KindCancel, Assignment: a.ID, Host: a.Hostname, Message: fmt.Sprintf("restic made no progress for %s", o.Limits.Progress)}, true
+		if act, ok := o.stalled(a, now); ok {
+			return act, true
 		}
 	}
 	return Action{}, false

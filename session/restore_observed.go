@@ -21,6 +21,14 @@ type Restore struct {
 	TargetFound bool
 	// HostNames are the hosts of the target.
 	HostNames []string
+	// Wanted is how many pods the target is to have.
+	Wanted int32
+	// Nodes tells that its hosts are nodes, as many as it is to have pods.
+	Nodes bool
+	// Unplaced are stamped pods of the target that are on no node yet, where nodes are its hosts.
+	Unplaced []Pod
+	// Own tells that each of these pods has volumes of its own that are restored.
+	Own bool
 	// Backups is the name of a running BackupSession of the target.
 	Backups string
 	// Other is the name of another unfinished RestoreSession of the target that goes first.
@@ -93,15 +101,15 @@ func (o *Restore) probed() bool {
 		o.Repository.Status.ObservedGeneration == o.Repository.Generation
 }
 
-// restoredTo tells whether a pod needs no restore any more: it was restored itself, or all claims
-// that it mounts were.
+// restoredTo tells whether a pod needs no restore any more: it was restored itself, or all that is to be
+// restored lies in claims, and they were.
 func (o *Restore) restoredTo(p Pod) bool {
 	for _, r := range o.Session.Status.Restored {
 		if r.PodUID == p.UID {
 			return true
 		}
 	}
-	if len(p.Claims) == 0 {
+	if p.Own || len(p.Claims) == 0 {
 		return false
 	}
 	for _, c := range p.Claims {

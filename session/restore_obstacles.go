@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,11 +13,14 @@ import (
 // What a restore waits for is in pods that Stash does not control. So far as it shows, it is said: a count
 // of hosts tells nobody what to mend.
 
-// silent names an init-container that has work and says nothing.
+// silent names an init-container that has work and does not do it: it is kept from it, and asks for it again
+// and again, or it says nothing.
 func (o *Restore) silent(now time.Time) string {
 	for _, a := range o.Session.Status.Assignments {
 		switch {
 		case a.Lost != nil:
+		case o.heldBack(a, now):
+			return fmt.Sprintf("the init-container of %s asks for its work and waits: %s", where(a.Pod, a.Node), a.HeldReason)
 		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
 			return fmt.Sprintf("the init-container of %s has not taken its work: it is not connected to Stash", where(a.Pod, a.Node))
 		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
@@ -26,9 +30,15 @@ func (o *Restore) silent(now time.Time) string {
 	return ""
 }
 
+// heldBack tells whether an agent asks for its work and is not given it: of one that asked and went away since,
+// nobody knows what it would hear now.
+func (o *Restore) heldBack(a v1beta1.Assignment, now time.Time) bool {
+	return a.Held != nil && a.HeldReason != "" && !a.Held.Time.Before(seen(a)) && now.Sub(a.Held.Time) <= o.Limits.Accept
+}
+
 // notRunning says why the init-container of a pod that waits for its data does not run.
 func (o *Restore) notRunning(now time.Time) string {
-	for _, h := range o.Hosts {
+	for _, h := range slices.Concat(o.Hosts, []Host{{Pods: o.Unplaced}}) {
 		for _, p := range h.Pods {
 			at := where(p.Name, p.Node)
 			switch {
@@ -45,22 +55,62 @@ func (o *Restore) notRunning(now time.Time) string {
 	return ""
 }
 
+// notEnding says which pod does not end, and what to do where its node never comes back.
+func (o *Restore) notEnding(now time.Time) string {
+	p, ok := o.stuck(now)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s was to have ended at %s and has not: if its node is gone for good, kubectl delete node %s",
+		where(p.Name, p.Node), p.Ends.UTC().Format(time.RFC3339), p.Node)
+}
+
+// asked is since when pods with the init-container are asked for.
+func (o *Restore) asked() time.Time {
+	if c := api.FindCondition(o.Session.Status.Conditions, api.StashInitContainerInjected); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return o.Session.CreationTimestamp.Time
+}
+
+// fewPods says why there are fewer pods than the target is to have, where each of them is to be restored.
+func (o *Restore) fewPods(now time.Time) string {
+	last := o.asked()
+	for _, r := range o.Session.Status.Restored {
+		last = later(last, r.Time.Time)
+	}
+	switch {
+	case o.Session.Spec.Target == nil:
+	case o.total() > len(o.HostNames) && now.Sub(o.since(last)) > o.Limits.Accept:
+		return fmt.Sprintf("a pod is wanted on %d nodes more: kubectl describe daemonset/%s says why it is not there",
+			o.total()-len(o.HostNames), o.Session.Spec.Target.Ref.Name)
+	case !o.Own || o.restoredPods() >= o.Wanted:
+	case o.PodRefused != "":
+		return "the next pod cannot be created: " + o.PodRefused
+	case now.Sub(o.since(last)) > o.Limits.Accept:
+		ref := o.Session.Spec.Target.Ref
+		return fmt.Sprintf("the next pod is not there, and may come only when those before it are ready: kubectl describe %s/%s says why; "+
+			"it is not waited for where fewer replicas are wanted", strings.ToLower(ref.Kind), ref.Name)
+	}
+	return ""
+}
+
 // noPod says why a host has no pod that could be restored. Of a StatefulSet and a DaemonSet, Kubernetes
 // says that in events alone.
 func (o *Restore) noPod(now time.Time) string {
-	asked := o.Session.CreationTimestamp.Time
-	if c := api.FindCondition(o.Session.Status.Conditions, api.StashInitContainerInjected); c != nil {
-		asked = c.LastTransitionTime.Time
-	}
 	for _, name := range o.HostNames {
 		s := o.stat(name)
 		switch {
 		case s != nil && s.Phase != v1beta1.HostRestoreUnknown || len(o.pods(name)) > 0:
 		case o.PodRefused != "":
 			return fmt.Sprintf("no pod of %s can be created: %s", name, o.PodRefused)
-		case now.Sub(o.since(asked)) > o.Limits.Accept && o.Session.Spec.Target != nil:
+		case now.Sub(o.since(o.asked())) > o.Limits.Accept && o.Session.Spec.Target != nil:
 			ref := o.Session.Spec.Target.Ref
-			return fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
+			why := fmt.Sprintf("%s has no pod: kubectl describe %s/%s says why", name, strings.ToLower(ref.Kind), ref.Name)
+			if o.Nodes {
+				why += "; delete the node if it is gone for good, or this RestoreSession if it is not to be restored"
+			}
+			return why
 		}
 	}
 	return ""

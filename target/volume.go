@@ -58,6 +58,8 @@ type Place struct {
 	Volume Lasting
 	// Part of the volume that is mounted; empty: all of it.
 	Part string
+	// Own tells that each pod of a workload has one of its own, which the next pod does not have.
+	Own bool
 }
 
 // Places lists the mounts of a container. A part that depends on the pod's environment is one of the
@@ -73,7 +75,7 @@ func Places(pod *corev1.Pod, mounts []corev1.VolumeMount) []Place {
 		if v == nil {
 			continue
 		}
-		p := Place{Path: CleanPath(m.MountPath), Volume: LastingVolume(pod, v)}
+		p := Place{Path: CleanPath(m.MountPath), Volume: LastingVolume(pod, v), Own: Lost(v) != "" || m.SubPathExpr != ""}
 		switch {
 		case m.SubPathExpr != "":
 			p.Part = string(pod.UID) + ":" + m.SubPathExpr

@@ -72,7 +72,7 @@ func TestPlacesAreToldApartByTheirParts(t *testing.T) {
 		{Name: "gone", MountPath: "/gone"},
 	})
 	claim := target.Lasting{Claim: "c"}
-	want := []target.Place{{Path: "/data", Volume: claim, Part: "shop"}, {Path: "/data/tmp"}, {Path: "/own", Volume: claim, Part: "u1:$(POD_NAME)"}}
+	want := []target.Place{{Path: "/data", Volume: claim, Part: "shop"}, {Path: "/data/tmp", Own: true}, {Path: "/own", Volume: claim, Part: "u1:$(POD_NAME)", Own: true}}
 	if len(places) != len(want) || places[0] != want[0] || places[1] != want[1] || places[2] != want[2] {
 		t.Fatalf("%+v", places)
 	}

@@ -114,8 +114,12 @@ func (o *Options) restoringPod(ctx context.Context, v *review) answer {
 			"its owner tries again", name)
 	}
 	return deny(UnderRestore, "RestoreSession %q restores the volumes of this pod's workload: the pod would write to them meanwhile; "+
-		"pods of the stamped revision start once the data is back", name)
+		OldRevision, name)
 }
+
+// OldRevision ends the refusal of a pod of a revision that does not restore: that is no obstacle to those
+// of the one that does.
+const OldRevision = "pods of the stamped revision start once the data is back"
 
 // ClosedMessage is the refusal of a probe: the controller learns from it that the hook is in force.
 const ClosedMessage = "this namespace is closed to pods that are not restored"

@@ -261,10 +261,13 @@ type Assignment struct {
 	// StartTime is when the work was given.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitzero"`
-	// Held is when the work was last kept from the agent, to half a minute's precision: other work needed
-	// the repository for itself.
+	// Held is when the work was last kept from the agent, which asked for it, to half a minute's precision.
 	// +optional
 	Held *metav1.Time `json:"held,omitempty"`
+	// HeldReason says why it was: other work needed the repository for itself, or somebody has to mend
+	// what is missing. Empty where a version before this field kept it.
+	// +optional
+	HeldReason string `json:"heldReason,omitempty"`
 	// Acknowledged is when the agent took the work.
 	// +optional
 	Acknowledged *metav1.Time `json:"acknowledged,omitempty"`
