@@ -92,7 +92,7 @@ func TestRetentionSaysWhomItLeftOut(t *testing.T) {
 func TestRetentionGoesOnWithPathsThatWereGivenUp(t *testing.T) {
 	repo, c, other := repository(), configuration(), configuration()
 	c.Status.Hosts = []v1beta1.HostResult{{
-		Hostname:  "host-0",
+		Hostname: "host-0", Phase: v1beta1.HostBackupSucceeded,
 		Snapshots: []v1beta1.SnapshotStats{{Path: "/data"}},
 		Complete:  []v1beta1.CompleteSnapshot{{Path: "/data", ID: "a"}, {Path: "/old", ID: "b"}, {Path: "/taken", ID: "c"}},
 	}}

@@ -103,6 +103,7 @@ func needs() []need {
 		{own, "coordination.k8s.io/leases", "get create update", "cmd/stash: newManager", "LeaderElection:"},
 		{own, "coordination.k8s.io/leases", "create", "controller: World.claim", ""},
 		{own, "coordination.k8s.io/leases", "get", "controller: World.claimant", ""},
+		{own, "coordination.k8s.io/leases", "update", "controller: World.takeOver", ""},
 		{own, "coordination.k8s.io/leases", "delete", "controller: World.unclaim", ""},
 		{own, "coordination.k8s.io/leases", "delete", "controller: World.exclusiveWork", ""},
 		{own, "secrets", "create", "certs: Keeper.once", ""},
