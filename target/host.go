@@ -8,6 +8,10 @@ import (
 	"github.com/seed-731df569/stash/api"
 )
 
+// MaxHosts is how many hosts a target may have: the results of all are kept in one object, and how many
+// replicas a workload wants is a number that anybody writes.
+const MaxHosts = 1000
+
 // hostPrefix begins the host names of targets with several hosts.
 const hostPrefix = "host"
 

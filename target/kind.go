@@ -170,7 +170,7 @@ func (k Kind) HostFor(alias, podName, nodeName string) (string, error) {
 	return k.hostFor(alias, podName, nodeName)
 }
 
-// Hosts returns the hosts of obj's pods. A DaemonSet's are named after nodes, which obj does not
+// Hosts returns the hosts of obj's pods, MaxHosts at most. A DaemonSet's are named after nodes, which obj does not
 // know: it has none here.
 func (k Kind) Hosts(obj runtime.Object, alias string) []string {
 	if k.hosts == nil {

@@ -74,7 +74,7 @@ func statefulSetHosts(obj runtime.Object, alias string) []string {
 		start = s.Spec.Ordinals.Start
 	}
 	var hosts []string
-	for i := range statefulSetReplicas(s) {
+	for i := range min(statefulSetReplicas(s), MaxHosts) {
 		hosts = append(hosts, ordinalHost(alias, start+i))
 	}
 	return hosts

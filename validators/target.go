@@ -48,6 +48,9 @@ func (r *Result) ref(ref v1beta1.TargetRef, own string, byTask bool, f *Facts, a
 			r.add(field.Forbidden(at, why))
 		}
 	}
+	if known, ok := target.Of(f.Target); ok && known.HostCount(f.Target) > target.MaxHosts {
+		r.add(field.Invalid(at.Child("name"), ref.Name, fmt.Sprintf("it wants %d pods, and the results of at most %d hosts fit into one object: want fewer, or split it into workloads of their own", known.HostCount(f.Target), target.MaxHosts)))
+	}
 	return kind, err == nil
 }
 
