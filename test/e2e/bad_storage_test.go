@@ -20,6 +20,7 @@ func badStorage() []scenario {
 		{"a storage that goes away during a backup fails it, and the next one succeeds", storageGoesAway},
 		{"a storage that hangs for a while only delays a backup", storageHangs},
 		{"a wrong key is said at once and mended by the right one", wrongKey},
+		{"a repository that vanished is not made anew without a word", repositoryVanishes},
 		{"an absent bucket is said at once and mended by making it", absentBucket},
 		{"a backup that takes longer than its timeOut ends", timeOutEnds},
 		{"of two sessions at once one is skipped", twoAtOnce},

@@ -25,6 +25,7 @@ func restores() []scenario {
 		{"a restore that fails in the middle holds its pod until it is deleted", failsInTheMiddle},
 		{"a second start of the pod does not restore again, and later pods start without us", restoredOnce},
 		{"a restore never runs under a living pod", neverUnderALivingPod},
+		{"each pod that has a volume of its own is restored", eachPodIsRestored},
 		{"a second restore of a target waits and opens no door", secondRestoreWaits},
 		{"the pod does not start on missing data while the storage cannot be reached", unreachableWhileRestoring},
 	}
