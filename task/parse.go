@@ -2,6 +2,8 @@
 // language is that of the existing Stash, ${NAME} with defaults and a shell's operators, and names
 // may also hold dots and hyphens, as the design document's do.
 //
+// Resolve makes one pod of a Task: its Functions in order, with every variable that a Job gives.
+//
 // It works on decoded strings, never on marshalled JSON, so that no value can change the shape of a
 // document. It looks at nothing but the values it is given: no environment, no cluster.
 package task
