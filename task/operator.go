@@ -56,6 +56,12 @@ func apply(op, value string, args []string) (string, string) {
 		return first(value, unicode.ToUpper), ""
 	case opLowerFirst:
 		return first(value, unicode.ToLower), ""
+	case opTrim, opTrimLongest, opTrimEnd, opTrimEndMost:
+		if len(value) > maxGlobbed || len(arg(0)) > maxGlobbed {
+			return "", "value and pattern must be shorter, of " + strconv.Itoa(maxGlobbed) + " bytes at most"
+		}
+	}
+	switch op {
 	case opTrim, opTrimLongest:
 		return value[prefix(value, arg(0), op == opTrimLongest):], ""
 	case opTrimEnd, opTrimEndMost:
@@ -82,6 +88,17 @@ func apply(op, value string, args []string) (string, string) {
 	return value, ""
 }
 
+// grows tells, before memory is spent on it, whether an operator makes too much of a value.
+func grows(op, value string, args []string) bool {
+	if len(value) > maxLength {
+		return true
+	}
+	if op != opReplaceAll || len(args) < 2 || args[0] == "" {
+		return false
+	}
+	return len(value)+strings.Count(value, args[0])*(len(args[1])-len(args[0])) > maxLength
+}
+
 func first(s string, change func(rune) rune) string {
 	r, size := utf8.DecodeRuneInString(s)
 	if size == 0 || r == utf8.RuneError {
@@ -90,16 +107,19 @@ func first(s string, change func(rune) rune) string {
 	return string(change(r)) + s[size:]
 }
 
-// matches tells whether the glob matches the whole of s. Unlike in path.Match a star matches
-// slashes too, as a shell's does outside of file names.
+// matches tells whether the glob matches the whole of s.
 func matches(glob, s string) bool {
-	const stand = "\x00"
-	ok, err := path.Match(strings.ReplaceAll(glob, "/", stand), strings.ReplaceAll(s, "/", stand))
+	ok, err := path.Match(glob, s)
 	return ok && err == nil
 }
 
+// plain puts another character in place of slashes: a star matches them too, as a shell's does outside
+// of file names, and path.Match's does not.
+func plain(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
+
 // prefix returns the length of the shortest or longest beginning that the glob matches; 0 for none.
 func prefix(s, glob string, longest bool) int {
+	s, glob = plain(s), plain(glob)
 	found := 0
 	for i := 0; i <= len(s); i++ {
 		if matches(glob, s[:i]) {
@@ -113,6 +133,7 @@ func prefix(s, glob string, longest bool) int {
 
 // suffix returns where the shortest or longest end that the glob matches begins.
 func suffix(s, glob string, longest bool) int {
+	s, glob = plain(s), plain(glob)
 	found := len(s)
 	for i := len(s); i >= 0; i-- {
 		if matches(glob, s[i:]) {

@@ -2,6 +2,8 @@
 // language is that of the existing Stash, ${NAME} with defaults and a shell's operators, and names
 // may also hold dots and hyphens, as the design document's do.
 //
+// Resolve makes one pod of a Task: its Functions in order, with every variable that a Job gives.
+//
 // It works on decoded strings, never on marshalled JSON, so that no value can change the shape of a
 // document. It looks at nothing but the values it is given: no environment, no cluster.
 package task
@@ -10,9 +12,6 @@ import (
 	"fmt"
 	"strings"
 )
-
-// maxDepth bounds how deep variables nest in defaults.
-const maxDepth = 16
 
 // node is a piece of a template: literal text, or a variable where name is not empty.
 type node struct {
@@ -33,13 +32,16 @@ type SyntaxError struct {
 	Reason string
 }
 
-// Error returns the reason with the text.
-func (e *SyntaxError) Error() string { return fmt.Sprintf("read variable %q: %s", e.Text, e.Reason) }
+// Error returns the reason with the beginning of the text.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("read variable %q: %s", shorten(e.Text), e.Reason)
+}
 
 type parser struct {
-	in    string
-	pos   int
-	depth int
+	in        string
+	pos       int
+	depth     int
+	variables int
 }
 
 // parse reads a whole string.
@@ -117,6 +119,9 @@ func (p *parser) variable() (node, error) {
 		return fail("variables are nested too deep")
 	}
 	defer func() { p.depth-- }()
+	if p.variables++; p.variables > maxVariables {
+		return fail("there are too many variables in one string")
+	}
 	p.pos++
 	n := node{}
 	if p.peek() == '#' {
@@ -157,6 +162,12 @@ func (p *parser) identifier() string {
 		p.pos++
 	}
 	return p.in[start:p.pos]
+}
+
+// VariableName tells whether a variable can have the name.
+func VariableName(name string) bool {
+	p := &parser{in: name}
+	return name != "" && p.identifier() == name
 }
 
 func nameByte(c byte, inside bool) bool {

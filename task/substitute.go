@@ -14,22 +14,14 @@ type MissingError struct {
 
 // Error names the variables.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("no value for %s; a default is written ${NAME:=default}", list(e.Names))
-}
-
-func list(names []string) string {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = "${" + n + "}"
-	}
-	return strings.Join(quoted, ", ")
+	return fmt.Sprintf("no value for %s; a default is written ${NAME:=default}", listed(e.Names, "${%s}"))
 }
 
 // Substitute returns s with the variables replaced by their values. A default is used only where
 // the variable is absent: one that is present and empty stays empty. $name, $(name) and a lone $ are
 // left alone; $${ stands for the literal ${. A string without ${ is never changed. It is a
-// *MissingError if variables have neither value nor default, all named at once, and a *SyntaxError
-// if one cannot be read.
+// *MissingError if variables have neither value nor default, all named at once, a *SyntaxError if one
+// cannot be read, and a *TooLongError if the result would be.
 func Substitute(s string, values map[string]string) (string, error) {
 	if !strings.Contains(s, "${") {
 		return s, nil
@@ -43,6 +35,8 @@ func Substitute(s string, values map[string]string) (string, error) {
 	switch {
 	case e.syntax != nil:
 		return "", e.syntax
+	case e.tooLong:
+		return "", &TooLongError{Limit: maxLength}
 	case len(e.missing) > 0:
 		slices.Sort(e.missing)
 		return "", &MissingError{Names: slices.Compact(e.missing)}
@@ -54,16 +48,23 @@ type evaluator struct {
 	values  map[string]string
 	missing []string
 	syntax  error
+	tooLong bool
 }
 
 func (e *evaluator) template(t template) string {
 	var out strings.Builder
 	for i := range t {
-		if t[i].name == "" {
-			out.WriteString(t[i].text)
-		} else {
-			out.WriteString(e.variable(&t[i]))
+		piece := t[i].text
+		if t[i].name != "" {
+			piece = e.variable(&t[i])
 		}
+		if out.Len()+len(piece) > maxLength {
+			e.tooLong = true
+		}
+		if e.tooLong {
+			return ""
+		}
+		out.WriteString(piece)
 	}
 	return out.String()
 }
@@ -90,12 +91,16 @@ func (e *evaluator) variable(n *node) string {
 		args[i] = e.template(a)
 	}
 	// Without the value there is nothing to cut, and numbers may be missing too.
-	if len(e.missing) > 0 {
+	if len(e.missing) > 0 || e.tooLong {
+		return ""
+	}
+	if grows(n.op, value, args) {
+		e.tooLong = true
 		return ""
 	}
 	out, wrong := apply(n.op, value, args)
 	if wrong != "" && e.syntax == nil {
-		e.syntax = &SyntaxError{Text: "${" + n.name + n.op + strings.Join(args, ":") + "}", Reason: wrong}
+		e.syntax = &SyntaxError{Text: "${" + n.name + n.op, Reason: wrong}
 	}
 	return out
 }

@@ -12,7 +12,7 @@ import (
 type FieldError struct {
 	// Field is the path of the string, for example spec.backend.s3.prefix.
 	Field string
-	// Err is a *MissingError or a *SyntaxError.
+	// Err is a *MissingError, a *SyntaxError or a *TooLongError.
 	Err error
 }
 
@@ -24,12 +24,20 @@ func (e *FieldError) Unwrap() error { return e.Err }
 
 // SubstituteIn replaces the variables in every string inside *v: fields of structs, elements of
 // slices, values of maps but not their keys, and decoded JSON (any). Fields are named by their JSON
-// names below root, which may be empty. The errors, one for each field that cannot be resolved, are
-// joined in the order of the fields; v is then changed in part and must not be used. Callers that
-// share v copy it first.
+// names below root, which may be empty. The errors, one for each field that cannot be resolved, up to
+// a limit, are joined in the order of the fields; v is then changed in part and must not be used.
+// Callers that share v copy it first.
 func SubstituteIn[T any](v *T, root string, values map[string]string) error {
-	w := walker{values: values}
-	w.walk(reflect.ValueOf(v).Elem(), root)
+	w := walker{values: values, left: maxTotal}
+	w.root(v, root)
+	return errors.Join(w.errs...)
+}
+
+// CheckIn returns an error of SubstituteIn for every string inside v whose variables cannot be read,
+// whatever their values. V is not changed.
+func CheckIn[T any](v *T, root string) error {
+	w := walker{left: maxTotal, check: true}
+	w.root(v, root)
 	return errors.Join(w.errs...)
 }
 
@@ -52,7 +60,14 @@ func FieldErrors(err error) []*FieldError {
 type walker struct {
 	values map[string]string
 	errs   []error
+	// left is how many bytes all strings together may still have.
+	left int
+	// check only reads variables, and changes nothing.
+	check bool
 }
+
+// root walks through what v points at.
+func (w *walker) root(v any, path string) { w.walk(reflect.ValueOf(v).Elem(), path) }
 
 func (w *walker) walk(v reflect.Value, path string) {
 	switch v.Kind() {
@@ -82,19 +97,38 @@ func (w *walker) walk(v reflect.Value, path string) {
 		elem := reflect.New(v.Elem().Type()).Elem()
 		elem.Set(v.Elem())
 		w.walk(elem, path)
-		v.Set(elem)
+		if !w.check {
+			v.Set(elem)
+		}
 	default:
 	}
 }
 
 func (w *walker) leaf(v reflect.Value, path string) {
 	in := v.String()
+	if w.check {
+		if _, err := Variables(in); err != nil {
+			w.fail(path, err)
+		}
+		return
+	}
+	if w.left < 0 {
+		return // said once
+	}
 	out, err := Substitute(in, w.values)
-	switch {
+	switch w.left -= len(out); {
 	case err != nil:
-		w.errs = append(w.errs, &FieldError{Field: path, Err: err})
+		w.fail(path, err)
+	case w.left < 0:
+		w.fail(path, &TooLongError{Limit: maxTotal})
 	case out != in:
 		v.SetString(out)
+	}
+}
+
+func (w *walker) fail(path string, err error) {
+	if len(w.errs) < maxErrors {
+		w.errs = append(w.errs, &FieldError{Field: path, Err: err})
 	}
 }
 
@@ -105,8 +139,10 @@ func (w *walker) mapping(v reflect.Value, path string) {
 	for _, k := range keys {
 		elem := reflect.New(v.Type().Elem()).Elem()
 		elem.Set(v.MapIndex(k))
-		w.walk(elem, fmt.Sprintf("%s[%v]", path, k))
-		v.SetMapIndex(k, elem)
+		w.walk(elem, fmt.Sprintf("%s[%s]", path, shorten(fmt.Sprint(k))))
+		if !w.check {
+			v.SetMapIndex(k, elem)
+		}
 	}
 }
 

@@ -60,6 +60,12 @@ func AccessNeeded(object, old runtime.Object) []Access {
 	case *v1beta1.ProtectionPolicy:
 		before, _ := old.(*v1beta1.ProtectionPolicy)
 		return policyAccess(o, before)
+	case *v1beta1.Function:
+		before, _ := old.(*v1beta1.Function)
+		return functionAccess(o, before)
+	case *v1beta1.Task:
+		before, _ := old.(*v1beta1.Task)
+		return taskAccess(o, before)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func ours(t *testing.T, data []byte) runtime.Object {
 		"Repository": &v1alpha1.Repository{}, "BackupConfiguration": &v1beta1.BackupConfiguration{},
 		"BackupSession": &v1beta1.BackupSession{}, "RestoreSession": &v1beta1.RestoreSession{},
 		"BackupBlueprint": &v1beta1.BackupBlueprint{}, "BackupTemplate": &v1beta1.BackupTemplate{},
-		"ProtectionPolicy": &v1beta1.ProtectionPolicy{},
+		"ProtectionPolicy": &v1beta1.ProtectionPolicy{}, "Function": &v1beta1.Function{}, "Task": &v1beta1.Task{},
 	}[meta.Kind]
 	if object == nil {
 		t.Fatalf("kind %q", meta.Kind)

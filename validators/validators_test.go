@@ -125,6 +125,10 @@ func validate(t *testing.T, parts map[string][]byte) validators.Result {
 		return call(t, parts, f, validators.BackupTemplate)
 	case "ProtectionPolicy":
 		return call(t, parts, f, validators.ProtectionPolicy)
+	case "Function":
+		return call(t, parts, f, validators.Function)
+	case "Task":
+		return call(t, parts, f, validators.Task)
 	}
 	t.Fatalf("kind %q", meta.Kind)
 	return validators.Result{}
@@ -209,7 +213,7 @@ func TestCorpusIsAcceptedOrAnswered(t *testing.T) {
 		}
 		for doc := range strings.SplitSeq("\n"+string(data), "\n---") {
 			var meta metav1.PartialObjectMetadata
-			if yaml.Unmarshal([]byte(doc), &meta) != nil || !strings.HasPrefix(meta.APIVersion, "stash.appscode.com/") || meta.Kind == "Function" || meta.Kind == "Task" || strings.HasSuffix(meta.Kind, "Batch") {
+			if yaml.Unmarshal([]byte(doc), &meta) != nil || !strings.HasPrefix(meta.APIVersion, "stash.appscode.com/") || strings.HasSuffix(meta.Kind, "Batch") {
 				continue
 			}
 			seen++

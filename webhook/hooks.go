@@ -179,6 +179,8 @@ func ownHooks() []Hook {
 		own("BackupBlueprint", "backupblueprints", cluster, beta, create, update),
 		own("BackupTemplate", "backuptemplates", cluster, beta, create, update),
 		own("ProtectionPolicy", "protectionpolicies", cluster, beta, create, update),
+		own("Function", "functions", cluster, beta, create, update),
+		own("Task", "tasks", cluster, beta, create, update),
 	}
 }
 

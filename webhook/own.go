@@ -47,6 +47,8 @@ func ownKinds() []ownKind {
 		kindOf(v1beta1.KindBackupBlueprint, validators.BackupBlueprint, func(b *v1beta1.BackupBlueprint) any { return b.Spec }),
 		kindOf(v1beta1.KindBackupTemplate, validators.BackupTemplate, func(t *v1beta1.BackupTemplate) any { return t.Spec }),
 		kindOf(v1beta1.KindProtectionPolicy, validators.ProtectionPolicy, func(p *v1beta1.ProtectionPolicy) any { return p.Spec }),
+		kindOf(v1beta1.KindFunction, validators.Function, func(f *v1beta1.Function) any { return f.Spec }),
+		kindOf(v1beta1.KindTask, validators.Task, func(t *v1beta1.Task) any { return t.Spec }),
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	KindBackupBlueprint     = "BackupBlueprint"
 	KindBackupTemplate      = "BackupTemplate"
 	KindProtectionPolicy    = "ProtectionPolicy"
+	KindFunction            = "Function"
+	KindTask                = "Task"
 )
 
 // GroupVersion is stash.appscode.com/v1beta1.
@@ -32,6 +34,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&BackupBlueprint{}, &BackupBlueprintList{},
 		&BackupTemplate{}, &BackupTemplateList{},
 		&ProtectionPolicy{}, &ProtectionPolicyList{},
+		&Function{}, &FunctionList{},
+		&Task{}, &TaskList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

@@ -225,7 +225,7 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 		i.policies = []v1beta1.ProtectionPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "acts"}, Spec: v1beta1.ProtectionPolicySpec{Action: v1beta1.ActionWarn}}}
 		i.configurations()
 		eventually(t, "", func() error {
-			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 16 hooks")
+			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 18 hooks")
 		})
 		s.Kubectl(t, "", "delete", "protectionpolicy", "acts")
 		i.policies = nil

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-731df569/stash/api"
+	appcatalog "github.com/seed-731df569/stash/api/appcatalog/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1alpha2"
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -67,7 +68,7 @@ func New(kind schema.GroupVersionKind) (runtime.Object, error) {
 		return &v1alpha2.Repository{}, nil
 	}
 	s := runtime.NewScheme()
-	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s), v1beta1.AddToScheme(s)); err != nil {
+	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s), v1beta1.AddToScheme(s), appcatalog.AddToScheme(s)); err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	object, err := s.New(kind)

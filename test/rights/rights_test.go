@@ -119,7 +119,7 @@ func lookedAt() []need {
 		{cluster, "authorization.k8s.io/subjectaccessreviews", "create", "doctor: Doctor.may", ""},
 		{cluster, "pods", "create", "doctor: Doctor.reached", "client.DryRunAll"},
 	}
-	for _, kind := range []string{"backupblueprints", "backupconfigurations", "backupsessions", "backuptemplates", "protectionpolicies", "repositories", "restoresessions"} {
+	for _, kind := range []string{"backupblueprints", "backupconfigurations", "backupsessions", "backuptemplates", "functions", "protectionpolicies", "repositories", "restoresessions", "tasks"} {
 		name := kind + "." + strings.TrimSuffix(ours, "/")
 		out = append(out, need{cluster, "apiextensions.k8s.io/customresourcedefinitions [" + name + "]", "get", "doctor: Doctor.kinds", "client.Get(ctx"})
 	}
