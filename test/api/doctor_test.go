@@ -92,6 +92,7 @@ func install(t *testing.T, s *apiserver.Server) *installation {
 	t.Cleanup(func() {
 		s.Kubectl(t, "", "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "stash")
 		s.Kubectl(t, "", "delete", "endpointslice", "--namespace=stash", "doctor")
+		s.Kubectl(t, "", "delete", "lease", "--namespace=stash", "--ignore-not-found", doctor.LeaseName)
 	})
 	eventually(t, "", i.running)
 	i.lead()
