@@ -78,7 +78,7 @@ unit: ## what needs no cluster: unit, golden, property, fuzz seeds
 	$(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
 api-test: ## what needs an API server: schemas, CEL, deploy/, certificates, corpus, docs, examples; and test/cluster
-	$(TEST) -p 1 ./test/cluster/... ./test/api ./test/certs ./test/corpus ./test/docs
+	$(TEST) -timeout 20m -p 1 ./test/cluster/... ./test/api ./test/certs ./test/corpus ./test/docs
 
 e2e: ## on a real cluster of three nodes (RUN='a pod that is killed': those whose names it finds)
 	RUN='$(RUN)' $(TEST) -timeout 60m -skip '$(SKIP)' -v ./test/e2e
