@@ -247,7 +247,9 @@ func (j *job) restorePath(ctx context.Context, p restorePlan, index, count int, 
 	_, err := j.runner.Run(ctx, exec.Command{
 		Repository: j.task.Repository, Args: p.command.Args(), Line: output.Line, RetryLock: j.timings.RetryLock,
 	})
+	found := false
 	if s := output.Summary; s != nil {
+		found = s.Found()
 		total.Files += s.FilesRestored
 		total.Bytes += s.BytesRestored
 		total.Skipped += s.FilesSkipped
@@ -258,12 +260,12 @@ func (j *job) restorePath(ctx context.Context, p restorePlan, index, count int, 
 		return err
 	case output.Summary == nil:
 		return failed(protocol.ReasonOther, "restic ended without a summary")
-	case output.Summary.TotalFiles == 0 && p.shared: // others may hold all of it
-	case output.Summary.TotalFiles == 0 && p.filtered:
+	case found || p.shared: // others may hold all of it
+	case p.filtered:
 		if err := j.nothing(ctx, p); err != nil {
 			return err
 		}
-	case output.Summary.TotalFiles == 0 && len(p.command.Include) > 0:
+	case len(p.command.Include) > 0:
 		return failed(protocol.ReasonPathMissing, "the snapshot does not hold %q", p.path) // see single
 	}
 	return j.setNodes(p.nodes)

@@ -297,6 +297,61 @@ func TestARestoreRunsAgain(t *testing.T) {
 	}
 }
 
+// What is intact in the volume restic skips, and does not count among what there is to restore: that is not
+// a snapshot without it.
+func TestWhatIsThereAlreadyIsRestored(t *testing.T) {
+	x := newRestorerAs(t, rich(t), protocol.RoleSidecar)
+	if err := syscall.Mkfifo(filepath.Join(x.dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(x.dir, "bare"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	settle := func() { // links and pipes restic makes anew, which shows in the time of their folder
+		if err := os.Chtimes(x.dir, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle()
+	x.run("backup", "-q", "--host", "host-0", x.dir)
+	x.id, x.was = x.snapshots()[1].ID, describe(t, x.dir)
+	for name, c := range map[string]struct {
+		path                   string // below the folder
+		include, exclude, args []string
+		remove                 bool
+	}{
+		"a file":                              {path: "a.json"},
+		"an empty file":                       {path: "empty"},
+		"a hard link":                         {path: "hard"},
+		"a symlink":                           {path: "link"},
+		"a pipe":                              {path: "pipe"},
+		"a folder":                            {path: "sub"},
+		"a folder without files":              {path: "bare"},
+		"a file in a folder":                  {path: "sub/deep/d"},
+		"a file by pattern":                   {include: []string{"a.json"}},
+		"a file of a folder, by pattern":      {path: "sub", include: []string{"c.json"}},
+		"a file by pattern, deleting others":  {include: []string{"a.json"}, remove: true},
+		"all, deleting others":                {remove: true},
+		"what exclude patterns leave":         {path: "sub", exclude: []string{"deep"}},
+		"what exclude patterns leave of many": {exclude: []string{"*.txt", "sub", "bare", "link", "pipe", "we*"}},
+		"a file that is never overwritten":    {path: "a.json", args: []string{"--overwrite=never"}},
+		"a file unless it is newer":           {path: "a.json", args: []string{"--overwrite=if-newer"}},
+		"a file unless it is unchanged":       {include: []string{"a.json"}, args: []string{"--overwrite=if-changed"}},
+	} {
+		s := x.snapshot()
+		s.Path, s.Include, s.Exclude, s.Delete = filepath.Join(x.dir, c.path), c.include, c.exclude, c.remove
+		task := x.restore("restore of "+name, s)
+		task.Restore.Args = c.args
+		if result := x.s.do(task); result.Error != "" {
+			t.Errorf("%s: %s (%s)", name, result.Error, result.Reason)
+		}
+		settle()
+		if diff := cmp.Diff(x.was, describe(t, x.dir)); diff != "" {
+			t.Fatalf("%s: the folder was changed:\n%s", name, diff)
+		}
+	}
+}
+
 // An older snapshot of a directory must not leave files in what a newer one of a path in it holds.
 func TestWhatIsRestoredElsewhereIsLeftOut(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -42,7 +42,7 @@ func (o Restore) Args() []string {
 type RestoreStatus struct {
 	SecondsElapsed int64   `json:"seconds_elapsed,omitempty"`
 	PercentDone    float64 `json:"percent_done,omitempty"` // 0 to 1
-	TotalFiles     int64   `json:"total_files,omitempty"`  // directories are counted too
+	TotalFiles     int64   `json:"total_files,omitempty"`  // directories are counted too, files that are left as they are are not
 	FilesRestored  int64   `json:"files_restored,omitempty"`
 	FilesSkipped   int64   `json:"files_skipped,omitempty"` // were there already
 	FilesDeleted   int64   `json:"files_deleted,omitempty"`
@@ -50,6 +50,10 @@ type RestoreStatus struct {
 	BytesRestored  int64   `json:"bytes_restored,omitempty"`
 	BytesSkipped   int64   `json:"bytes_skipped,omitempty"`
 }
+
+// Found tells whether there was anything to restore, be it only files that are in the target as they are
+// in the snapshot: restic counts those as skipped, and not among the total.
+func (s RestoreStatus) Found() bool { return s.TotalFiles > 0 || s.FilesSkipped > 0 }
 
 // RestoreSummary is the last message of a restore.
 type RestoreSummary = RestoreStatus

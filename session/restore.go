@@ -80,6 +80,9 @@ func restoreDeadline(o *Restore, now time.Time) (Action, bool) {
 	if o.Foreign != "" {
 		message += ": " + o.foreign()
 	}
+	if a, ok := restoreTurn(o, now); ok && o.Session.Status.Hash == "" {
+		message += ": it was " + a.Message
+	}
 	return Fail("DeadlineExceeded", message), true
 }
 
