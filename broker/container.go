@@ -65,8 +65,8 @@ func (a *Authenticator) program(c *corev1.Container) string {
 	switch {
 	case len(c.Command) != 1 || c.Command[0] != a.AgentCommand:
 		return fmt.Sprintf("its command is not %s", a.AgentCommand)
-	case !slices.ContainsFunc(append([]string{a.Image}, a.TrustedImages...), func(image string) bool { return repository(image) == repository(c.Image) }):
-		return fmt.Sprintf("its image is not of %s; where that is meant, name it in --trusted-images of the operator", repository(a.Image))
+	case UntrustedImage(c.Image, a.Image, a.TrustedImages) != "":
+		return UntrustedImage(c.Image, a.Image, a.TrustedImages)
 	case c.WorkingDir != "":
 		return "it has a workingDir"
 	}
@@ -76,6 +76,16 @@ func (a *Authenticator) program(c *corev1.Container) string {
 		}
 	}
 	return ""
+}
+
+// UntrustedImage says why an agent of the image is refused by an operator with an image of its own that
+// trusts others, too, and what to do about it; empty: the image is trusted.
+func UntrustedImage(image, own string, trusted []string) string {
+	if slices.ContainsFunc(append([]string{own}, trusted...), func(known string) bool { return repository(known) == repository(image) }) {
+		return ""
+	}
+	return fmt.Sprintf("its image is not of %s, but %s; where that is meant, start the operator with --trusted-images=%s, else have the pod made anew",
+		repository(own), image, image)
 }
 
 // repository is an image's name without tag and digest, with the registry that is meant where there

@@ -134,7 +134,7 @@ func (r *BackupSessions) observeTarget(ctx context.Context, o *session.Backup) e
 		return err
 	}
 	for i := range pods {
-		v := viewPod(&pods[i], api.ContainerSidecar)
+		v := r.view(&pods[i], api.ContainerSidecar)
 		o.Pods[v.UID] = v
 		if pods[i].DeletionTimestamp != nil && !v.Agent {
 			continue

@@ -168,7 +168,7 @@ func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([
 }
 
 func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, pod *corev1.Pod, kind target.Kind, spec v1beta1.RestoreSessionSpec, hash string) error {
-	v := viewPod(pod, api.ContainerRestore)
+	v := r.view(pod, api.ContainerRestore)
 	if v.Dead {
 		o.Pods[v.UID] = v
 		return nil

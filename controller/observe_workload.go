@@ -13,6 +13,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/rollout"
+	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -30,8 +31,8 @@ func (r *Workloads) observe(ctx context.Context, obj client.Object, configs []v1
 		return nil, err
 	}
 	for i := range pods {
-		if v := viewPod(&pods[i], api.ContainerSidecar); !v.Dead {
-			o.Pods = append(o.Pods, rolloutPod(&pods[i], v.Injected, v.Ready, plan))
+		if v := r.view(&pods[i], api.ContainerSidecar); !v.Dead {
+			o.Pods = append(o.Pods, rolloutPod(&pods[i], v, plan))
 		}
 	}
 	if len(o.Pods) == 0 && o.Rollout.Pods > 0 && o.Want != "" && o.Have == o.Want {
@@ -72,9 +73,9 @@ func remembered(configs []v1beta1.BackupConfiguration, stamp string) *v1beta1.Si
 }
 
 // rolloutPod sums a pod up for rollouts.
-func rolloutPod(p *corev1.Pod, injected, ready bool, plan mutators.Plan) rollout.Pod {
+func rolloutPod(p *corev1.Pod, seen session.Pod, plan mutators.Plan) rollout.Pod {
 	v := rollout.Pod{
-		Name: p.Name, Created: p.CreationTimestamp.Time, Ready: ready, Injected: injected,
+		Name: p.Name, Created: p.CreationTimestamp.Time, Ready: seen.Ready, Injected: seen.Injected, Refused: seen.Refused,
 		Revision: p.Labels[appsv1.DefaultDeploymentUniqueLabelKey], Stamp: p.Labels[api.LabelInject], Lost: plan.Lost(&p.Spec),
 	}
 	if v.Revision == "" {

@@ -15,6 +15,8 @@ type Options struct {
 	Namespace string
 	// Image of the agents: the operator's own.
 	Image string
+	// TrustedImages are those whose repositories the broker takes agents of, too.
+	TrustedImages []string
 	// ImagePullPolicy of the agents. Default: IfNotPresent.
 	ImagePullPolicy corev1.PullPolicy
 	// PullSecrets are names of Secrets for that image; in each namespace those are used that exist.

@@ -8,12 +8,26 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-731df569/stash/api"
+	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/session"
 )
 
 // terminal tells whether a pod's processes have ended for good.
 func terminal(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// view is viewPod, with what the broker has against the agent.
+func (o Options) view(p *corev1.Pod, container string) session.Pod {
+	v := viewPod(p, container)
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for i := range list {
+			if list[i].Name == container {
+				v.Refused = broker.UntrustedImage(list[i].Image, o.Image, o.TrustedImages)
+			}
+		}
+	}
+	return v
 }
 
 // viewPod sums a pod up for sessions. The container is the name of our agent's.

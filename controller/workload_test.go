@@ -95,7 +95,7 @@ func (s *stage) pod(name, stamp string, injected bool) *corev1.Pod {
 		p.Labels[api.LabelInject] = stamp
 	}
 	if injected {
-		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: api.ContainerSidecar})
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: api.ContainerSidecar, Image: "stash:v0"})
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: api.ContainerSidecar, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	}
 	s.objects = append(s.objects, p)
@@ -336,13 +336,13 @@ func TestTheCacheKeepsWhatRolloutsLookAt(t *testing.T) {
 	again := s.stuck("c", hash, time.Hour)
 	again.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: "Error"}
 	for _, p := range []*corev1.Pod{s.pod("a", hash, true), s.stuck("b", hash, time.Hour), again, s.pod("d", "", false)} {
-		want := rolloutPod(p, false, true, plan)
+		want := rolloutPod(p, s.view(p, api.ContainerSidecar), plan)
 		stripped, err := stripPod(p.DeepCopy())
 		kept, ok := stripped.(*corev1.Pod)
 		if err != nil || !ok {
 			t.Fatal(err)
 		}
-		if got := rolloutPod(kept, false, true, plan); got != want || want.Lost == "" || want.Revision == "" {
+		if got := rolloutPod(kept, s.view(kept, api.ContainerSidecar), plan); got != want || want.Lost == "" || want.Revision == "" {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}

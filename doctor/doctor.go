@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,6 +31,9 @@ type Options struct {
 	WebhookService, BrokerService string
 	// Hooks are the settings of single hooks.
 	Hooks webhook.Settings
+	// Image of agents, empty where it is the operator's own; TrustedImages are further ones.
+	Image         string
+	TrustedImages []string
 	// Certificate of cert-manager that is to be served; empty where the operator's own CA signs.
 	Certificate string
 	// Overlap is how long a CA is trusted before it signs.
@@ -81,8 +86,11 @@ func (d *Doctor) Connect(config *rest.Config) error {
 
 // site is what several checks look at.
 type site struct {
-	pods    []corev1.Pod
-	options Options
+	pods        []corev1.Pod
+	deployments []appsv1.Deployment
+	options     Options
+	// image is that of the operator.
+	image string
 	// unread says why the options are not known.
 	unread error
 	// secret is that of the certificates; noSecret says why it is not known.
@@ -112,6 +120,7 @@ func checks() []check {
 		{"settings", (*Doctor).settings},
 		{"reached", (*Doctor).reached},
 		{"namespaces", (*Doctor).namespaces},
+		{"agents", (*Doctor).agents},
 	}
 }
 
@@ -139,9 +148,13 @@ func (d *Doctor) survey(ctx context.Context) *site {
 	if err := d.client.List(limit, pods, client.InNamespace(d.Namespace), operatorLabels()); err != nil {
 		s.unread = fmt.Errorf("list pods of the operator: %w", err)
 	}
-	s.pods = pods.Items
+	deployments := &appsv1.DeploymentList{}
+	if err := d.client.List(limit, deployments, client.InNamespace(d.Namespace), operatorLabels()); err != nil && s.unread == nil {
+		s.unread = fmt.Errorf("list Deployments of the operator: %w", err)
+	}
+	s.pods, s.deployments = pods.Items, deployments.Items
 	if s.unread == nil {
-		s.options, s.unread = d.options(s.pods)
+		s.image, s.options, s.unread = d.started(s.pods, s.deployments)
 	}
 	secret := &corev1.Secret{}
 	if err := d.client.Get(limit, client.ObjectKey{Namespace: d.Namespace, Name: certs.SecretName}, secret); err != nil {
@@ -165,5 +178,16 @@ func unread(what string, err error) []Finding {
 		return []Finding{warn("apply deploy/rbac.yaml of this version; or run stash doctor from a checkout, with the KUBECONFIG of an administrator",
 			"not checked: %s: %v", what, err)}
 	}
-	return []Finding{fail("", "not checked: %s: %v", what, err)}
+	return []Finding{fail(remedy(err), "not checked: %s: %v", what, err)}
+}
+
+// remedy is what to do about something that could not be read; empty where the error has to say it.
+func remedy(err error) string {
+	switch status := apierrors.APIStatus(nil); {
+	case errors.Is(err, errNoOperator):
+		return "see check replicas"
+	case errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Name == certs.SecretName:
+		return "a running operator makes it anew within half a minute: see check replicas, and the operator's log for what keeps it"
+	}
+	return ""
 }

@@ -19,22 +19,46 @@ func operatorLabels() client.MatchingLabels {
 	return client.MatchingLabels{"app.kubernetes.io/name": "stash", "app.kubernetes.io/component": "operator"}
 }
 
-func (d *Doctor) replicas(ctx context.Context, s *site) []Finding {
-	if s.unread != nil && len(s.pods) == 0 {
+func (d *Doctor) replicas(_ context.Context, s *site) []Finding {
+	switch {
+	case s.unread != nil && len(s.pods) == 0 && !errors.Is(s.unread, errNoOperator):
 		return unread("the operator's pods", s.unread)
+	case len(s.pods) == 0, len(s.deployments) > 0 && wanted(s.deployments) == 0:
+		return []Finding{judgeNone(d.Namespace, s.deployments)}
 	}
-	deployments := &appsv1.DeploymentList{}
-	if err := d.client.List(ctx, deployments, client.InNamespace(d.Namespace), operatorLabels()); err != nil {
-		return unread("the operator's Deployment", err)
-	}
-	var wanted int32
-	for i := range deployments.Items {
-		wanted++
-		if r := deployments.Items[i].Spec.Replicas; r != nil {
-			wanted += *r - 1
+	return judgeReplicas(d.Namespace, wanted(s.deployments), s.pods)
+}
+
+func wanted(deployments []appsv1.Deployment) int32 {
+	var n int32
+	for i := range deployments {
+		n++
+		if r := deployments[i].Spec.Replicas; r != nil {
+			n += *r - 1
 		}
 	}
-	return judgeReplicas(d.Namespace, wanted, s.pods)
+	return n
+}
+
+// judgeNone says why the operator has no pod.
+func judgeNone(namespace string, deployments []appsv1.Deployment) Finding {
+	const stands = "backups stand still, restores and changes of our kinds are refused"
+	if len(deployments) == 0 {
+		return fail("name the operator's namespace with --namespace, or install it: kubectl apply -k site", "there is no Deployment of the operator in namespace %s", namespace)
+	}
+	if wanted(deployments) == 0 {
+		return fail("kubectl scale -n "+namespace+" deployment/"+deployments[0].Name+" --replicas=2", "the operator is scaled to 0 replicas: %s", stands)
+	}
+	why := "nobody says why"
+	for i := range deployments {
+		for _, c := range deployments[i].Status.Conditions {
+			if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+				why = c.Message
+			}
+		}
+	}
+	return fail("let its pods be created; kubectl get events -n "+namespace+" --field-selector reason=FailedCreate says more",
+		"the operator wants %d pods and has none (%s): %s", wanted(deployments), why, stands)
 }
 
 func judgeReplicas(namespace string, wanted int32, pods []corev1.Pod) []Finding {
@@ -114,18 +138,26 @@ func ended(p *corev1.Pod) string {
 }
 
 func argsOf(p *corev1.Pod) []string {
-	for _, c := range p.Spec.Containers {
-		if c.Name == container {
-			return c.Args
+	if c := operatorOf(p.Spec); c != nil {
+		return c.Args
+	}
+	return nil
+}
+
+func operatorOf(spec corev1.PodSpec) *corev1.Container {
+	for i := range spec.Containers {
+		if spec.Containers[i].Name == container {
+			return &spec.Containers[i]
 		}
 	}
 	return nil
 }
 
-var errNoPods = errors.New("there are no pods of the operator, so its arguments are not known")
+var errNoOperator = errors.New("there is neither a pod nor a Deployment of the operator, so its arguments are not known")
 
-// options are those of the newest pod: what the installation is on its way to.
-func (d *Doctor) options(pods []corev1.Pod) (Options, error) {
+// started are image and arguments of the newest pod, which are what the installation is on its way to,
+// or without any pod those of the Deployment.
+func (d *Doctor) started(pods []corev1.Pod, deployments []appsv1.Deployment) (string, Options, error) {
 	var newest *corev1.Pod
 	for i := range pods {
 		p := &pods[i]
@@ -133,12 +165,22 @@ func (d *Doctor) options(pods []corev1.Pod) (Options, error) {
 			newest = p
 		}
 	}
-	if newest == nil {
-		return Options{}, errNoPods
+	var c *corev1.Container
+	var of string
+	switch {
+	case newest != nil:
+		c, of = operatorOf(newest.Spec), "pod "+newest.Name
+	case len(deployments) > 0:
+		c, of = operatorOf(deployments[0].Spec.Template.Spec), "Deployment "+deployments[0].Name
+	default:
+		return "", Options{}, errNoOperator
 	}
-	o, err := d.Parse(argsOf(newest))
+	if c == nil {
+		return "", Options{}, fmt.Errorf("%s has no container %q", of, container)
+	}
+	o, err := d.Parse(c.Args)
 	if err != nil {
-		return Options{}, fmt.Errorf("read the arguments of pod %s: %w", newest.Name, err)
+		return "", Options{}, fmt.Errorf("read the arguments of %s: %w", of, err)
 	}
-	return o, nil
+	return c.Image, o, nil
 }

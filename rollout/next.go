@@ -16,6 +16,7 @@ const (
 	ReasonSucceeded   = "SidecarInjectionSucceeded"
 	ReasonWithdrawn   = "SidecarInjectionWithdrawn"
 	ReasonNotStarting = "SidecarNotStarting"
+	ReasonRefused     = "SidecarRefused"
 	ReasonNextRollout = "WaitingForNextRollout"
 	ReasonNoPods      = "NoPods"
 	ReasonOthers      = "WaitingForOtherRollouts"
@@ -36,9 +37,11 @@ type state struct {
 	now time.Time
 	// memory is what is remembered of the stamp that is wanted now.
 	memory v1beta1.SidecarStatus
-	// all are the pods that live on, have how many of them have the sidecar.
-	all  []Pod
-	have int
+	// all are the pods that live on, have how many of them have the sidecar; refused are those among
+	// them whose agents get no work.
+	all     []Pod
+	have    int
+	refused []Pod
 	// counted says so to a person.
 	counted string
 }
@@ -59,7 +62,7 @@ func Next(o *Workload, now time.Time) Action {
 			return s.remember(a)
 		}
 	}
-	return s.remember(Action{Kind: KindWait, OK: s.have > 0, Reason: ReasonRollingOut, Message: s.counted, After: soon})
+	return s.remember(Action{Kind: KindWait, OK: s.serves(), Reason: ReasonRollingOut, Message: s.counted, After: soon})
 }
 
 func look(o *Workload, now time.Time) *state {
@@ -81,10 +84,16 @@ func look(o *Workload, now time.Time) *state {
 		if p.Injected {
 			s.have++
 		}
+		if p.Injected && p.Refused != "" {
+			s.refused = append(s.refused, p)
+		}
 	}
 	s.counted = fmt.Sprintf("%d of %d pods have the sidecar", s.have, len(s.all))
 	if p := s.stuck(); p != nil {
 		s.counted += "; " + p.cannotStart()
+	}
+	if n := len(s.refused); n > 0 {
+		s.counted += fmt.Sprintf("; in %d of them it gets no work, since it is refused: of pod %q, %s", n, s.refused[0].Name, s.refused[0].Refused)
 	}
 	return s
 }
@@ -178,7 +187,11 @@ func complete(s *state) (Action, bool) {
 	if len(s.all) == 0 {
 		return Action{Kind: KindWait, OK: true, Reason: ReasonNoPods, Message: "there are no pods; those that come get the sidecar", Settled: true}, true
 	}
-	if s.stuck() == nil {
+	switch {
+	case s.stuck() != nil:
+	case len(s.refused) > 0:
+		return Action{Kind: KindWait, OK: s.serves(), Reason: ReasonRefused, Message: s.counted, Settled: true}, true
+	default:
 		return Action{Kind: KindWait, OK: true, Reason: ReasonSucceeded, Message: s.counted, Settled: true}, true
 	}
 	a := Action{Kind: KindWait, OK: s.started(), Reason: ReasonNotStarting, Message: s.counted, Settled: true}
@@ -198,10 +211,13 @@ func (s *state) stuck() *Pod {
 	return nil
 }
 
-// started tells whether the sidecar of some pod was started, of whatever stamp.
+// serves tells whether some pod has a sidecar that is not refused.
+func (s *state) serves() bool { return s.have > len(s.refused) }
+
+// started tells whether the sidecar of some pod was started, of whatever stamp, and is not refused.
 func (s *state) started() bool {
 	for i := range s.all {
-		if s.all[i].Started {
+		if s.all[i].Started && s.all[i].Refused == "" {
 			return true
 		}
 	}
@@ -226,7 +242,7 @@ func held(s *state) (Action, bool) {
 		return Action{}, false
 	}
 	return Action{
-		Kind: KindWait, OK: s.have > 0, Reason: ReasonPods, Settled: true,
+		Kind: KindWait, OK: s.serves(), Reason: ReasonPods, Settled: true,
 		Message: s.counted + "; the others get it when they are replaced: " + why,
 	}, true
 }

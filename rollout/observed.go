@@ -49,6 +49,8 @@ type Pod struct {
 	Started  bool
 	// Stuck is what keeps the sidecar from starting, in kubelet's words.
 	Stuck string
+	// Refused says why the broker refuses its agent, and what to do; empty: it does not.
+	Refused string
 	// Lost names a volume of its own that is backed up and goes with it.
 	Lost string
 }

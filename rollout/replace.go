@@ -45,20 +45,20 @@ func replace(s *state) (Action, bool) {
 			continue
 		case s.moving(p):
 			return Action{
-				Kind: KindWait, OK: s.have > 0, Reason: ReasonReplacing, After: soon,
+				Kind: KindWait, OK: s.serves(), Reason: ReasonReplacing, After: soon,
 				Message: s.counted + fmt.Sprintf("; pod %q is replaced when the others are ready", p.Name),
 			}, true
 		}
 		s.memory.ReplacedRevision, s.memory.ReplacedTime = p.Revision, s.at(s.youngest(p.Revision))
 		return Action{
-			Kind: KindReplace, OK: s.have > 0, Reason: ReasonReplacing, Pod: p.Name, After: soon,
+			Kind: KindReplace, OK: s.serves(), Reason: ReasonReplacing, Pod: p.Name, After: soon,
 			Message: s.counted + fmt.Sprintf("; pod %q is being replaced", p.Name),
 		}, true
 	}
 	if wait == "" {
 		return Action{}, false
 	}
-	return Action{Kind: KindWait, OK: s.have > 0, Reason: reason, Message: s.counted + "; " + wait, Settled: true}, true
+	return Action{Kind: KindWait, OK: s.serves(), Reason: reason, Message: s.counted + "; " + wait, Settled: true}, true
 }
 
 // useless tells whether a pod came after the last eviction of its revision, and none that did has

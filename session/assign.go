@@ -123,6 +123,11 @@ func pick(h Host, attempt int32) (*Pod, string) {
 		}
 	}
 	for _, p := range h.Pods {
+		if !p.Dead && p.Refused != "" {
+			return nil, fmt.Sprintf("the container \"stash\" of pod %q gets no work, since it is refused: %s", p.Name, p.Refused)
+		}
+	}
+	for _, p := range h.Pods {
 		if !p.Dead {
 			return nil, fmt.Sprintf("the container \"stash\" of pod %q is not running", p.Name)
 		}

@@ -87,8 +87,9 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 		return Action{}, false // a replacement may still come up
 	}
 	if a.Acknowledged == nil {
-		return FailHost(a.Hostname, fmt.Sprintf("the agent in pod %q on node %q never took the work: it is not connected to Stash, or ended before it was (kubectl logs -c %s says why); it %s",
-			a.Pod, a.Node, api.ContainerSidecar, o.left(a))), true
+		guess := fmt.Sprintf("it is not connected to Stash, or ended before it was (kubectl logs -c %s says why)", api.ContainerSidecar)
+		return FailHost(a.Hostname, fmt.Sprintf("the agent in pod %q on node %q never took the work: %s; it %s",
+			a.Pod, a.Node, o.Pods[a.PodUID].unconnected(guess), o.left(a))), true
 	}
 	return FailHost(a.Hostname, fmt.Sprintf("pod %q on node %q was lost in the middle of the backup and %s", a.Pod, a.Node, o.left(a))), true
 }
@@ -107,13 +108,21 @@ func (o *Backup) left(a v1beta1.Assignment) string {
 	return fmt.Sprintf("may have left a snapshot, which could not be looked for in %s: %s", o.Limits.Search, why)
 }
 
+// unconnected says why our container in the pod takes no work: what is known of it, else the guess.
+func (p Pod) unconnected(guess string) string {
+	if p.Refused != "" {
+		return "it is refused: " + p.Refused
+	}
+	return guess
+}
+
 func (o *Backup) whyLost(a v1beta1.Assignment, now time.Time) string {
 	p, known := o.Pods[a.PodUID]
 	switch {
 	case !known || p.Dead:
 		return fmt.Sprintf("pod %q has ended", a.Pod)
 	case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
-		return fmt.Sprintf("the agent in pod %q never took the work: it is not connected to Stash", a.Pod)
+		return fmt.Sprintf("the agent in pod %q never took the work: %s", a.Pod, p.unconnected("it is not connected to Stash"))
 	case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
 		return fmt.Sprintf("the agent in pod %q on node %q was not heard of for %s", a.Pod, a.Node, o.Limits.Heartbeat)
 	}

@@ -29,6 +29,8 @@ type Pod struct {
 	Ended string
 	// Waiting says in Kubernetes' words what keeps it from starting our container; empty: nothing so far.
 	Waiting string
+	// Refused says why the broker refuses our container in it, and what to do; empty: it does not.
+	Refused string
 	// Dead tells that its processes are known to have ended: the object is gone or terminal.
 	Dead bool
 	// Claims are the identities of the volumes that the session's mounts use and that outlive the pod:
@@ -44,7 +46,7 @@ type Pod struct {
 }
 
 // able tells whether an agent in the pod can begin work.
-func (p Pod) able() bool { return p.Agent && !p.Dead && !p.Ending }
+func (p Pod) able() bool { return p.Agent && !p.Dead && !p.Ending && p.Refused == "" }
 
 // Host is a name under which snapshots are stored, and the pods that can do its work, best first.
 type Host struct {

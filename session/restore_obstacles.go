@@ -22,7 +22,7 @@ func (o *Restore) silent(now time.Time) string {
 		case o.heldBack(a, now):
 			return fmt.Sprintf("the init-container of %s asks for its work and waits: %s", where(a.Pod, a.Node), a.HeldReason)
 		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
-			return fmt.Sprintf("the init-container of %s has not taken its work: it is not connected to Stash", where(a.Pod, a.Node))
+			return fmt.Sprintf("the init-container of %s has not taken its work: %s", where(a.Pod, a.Node), o.Pods[a.PodUID].unconnected("it is not connected to Stash"))
 		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
 			return fmt.Sprintf("the init-container of %s was not heard of since %s", where(a.Pod, a.Node), seen(a).UTC().Format(time.RFC3339))
 		}

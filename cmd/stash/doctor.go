@@ -84,7 +84,10 @@ func parseArguments(args []string) (doctor.Options, error) {
 	if err := o.hooks.parse(); err != nil {
 		return doctor.Options{}, err
 	}
-	return doctor.Options{WebhookService: o.webhookService, BrokerService: o.brokerService, Hooks: o.hooks.settings, Certificate: o.certificate, Overlap: o.caOverlap}, nil
+	return doctor.Options{
+		WebhookService: o.webhookService, BrokerService: o.brokerService, Hooks: o.hooks.settings,
+		Certificate: o.certificate, Overlap: o.caOverlap, Image: o.image, TrustedImages: o.trustedImages,
+	}, nil
 }
 
 // resticVersion runs the restic that agents run: theirs is this image.

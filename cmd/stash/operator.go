@@ -75,7 +75,7 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	world := &controller.World{
 		Client: mgr.GetClient(), Live: direct, Events: mgr.GetEventRecorder("stash"), Bundle: source.Bundle,
 		Options: controller.Options{
-			Namespace: o.namespace, Image: o.image, PullSecrets: o.pullSecrets, WorkerIdle: o.workerIdle, MaxRollouts: o.maxRollouts, ClassicSidecars: o.nativeSidecars == "never",
+			Namespace: o.namespace, Image: o.image, TrustedImages: o.trustedImages, PullSecrets: o.pullSecrets, WorkerIdle: o.workerIdle, MaxRollouts: o.maxRollouts, ClassicSidecars: o.nativeSidecars == "never",
 			BrokerAddress: net.JoinHostPort(o.brokerService+"."+o.namespace+".svc", "443"),
 			BrokerName:    o.brokerService + "." + o.namespace + ".svc",
 			Limits:        o.limits, Log: log,

@@ -32,7 +32,8 @@ func (d *demo) measure(ctx context.Context) (digest, error) {
 	if len(f) != 3 {
 		return digest{}, fmt.Errorf("measure the volume: unexpected answer %q", out)
 	}
-	d.command("kubectl exec -n " + namespace + " deploy/shop -c shop -- sh -c 'cd /data; sha256sum of all files, sorted; the same of modes, owners, links, times'")
+	d.say("Measured in the application's container: the number of files, one sum over all contents, and one over")
+	d.say("all modes, owners, links and times.")
 	d.result(fmt.Sprintf("files     %s\ncontents  %s\nmetadata  %s", f[0], f[1], f[2]))
 	return digest{f[0], f[1], f[2]}, nil
 }

@@ -72,6 +72,11 @@ func (s *screen) command(text string) {
 	}
 }
 
+// document shows a command with what it reads, neither indented nor painted: it can be copied.
+func (s *screen) document(command, text string) {
+	s.printf("%s <<'EOF'\n%s\nEOF\n", command, strings.TrimRight(text, "\n"))
+}
+
 // result shows what a command said.
 func (s *screen) result(text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {

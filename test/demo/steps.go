@@ -78,10 +78,9 @@ func (d *demo) apply(ctx context.Context, file string, show bool) error {
 		return err
 	}
 	if show {
-		d.command("kubectl apply -f - <<'EOF'")
-		d.result(text)
+		d.document("kubectl apply -f -", text)
 	} else {
-		d.command("kubectl apply -f test/demo/manifests/" + file)
+		d.say("Applied is test/demo/manifests/%s, a template, filled in for this cluster.", file)
 	}
 	out, err := d.kubectl().Run(ctx, text, "apply", "--filename=-")
 	if err != nil {
@@ -112,7 +111,7 @@ func (d *demo) installs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.command("kubectl apply -k deploy")
+	d.say("As kubectl apply -k does with a folder of yours that names the image; here it is the image just built.")
 	if err := install.Apply(ctx, d.kubectl(), dir, d.options()); err != nil {
 		return err
 	}
@@ -171,6 +170,9 @@ func (d *demo) goodbye() {
 	d.command(strings.Join(d.shell(), "\n"))
 	d.say("")
 	d.command("kubectl get repositories,backupconfigurations,backupsessions,restoresessions -n " + namespace)
+	d.say("For an application of your own: the blueprint above has endpoint and bucket; the keys are in a Secret")
+	d.say("that its namespace needs, too:")
+	d.command("kubectl get secret s3-secret -n " + namespace + " -o yaml")
 	d.command("kubectl explain backupconfiguration.spec.retentionPolicy")
 	d.command("kubectl patch backupconfiguration deploy-shop -n " + namespace + ` --type merge -p '{"spec":{"paused":false}}'`)
 	d.command("make demo-down")
