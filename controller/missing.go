@@ -17,31 +17,52 @@ import (
 	"github.com/seed-731df569/stash/validators"
 )
 
-// Facts implements webhook.Own. Of a restore it says what does not exist: who has misspelt a name is
-// still looking.
+// Facts implements webhook.Own. Of a backup and a restore it says what does not exist: who has misspelt a
+// name is still looking.
 func (a *Admission) Facts(ctx context.Context, object runtime.Object) (validators.Facts, error) {
 	f, err := a.World.Facts(ctx, object)
-	rs, ok := object.(*v1beta1.RestoreSession)
-	if err != nil || !ok {
+	if err != nil {
 		return f, err
 	}
-	spec, _ := rs.Spec.Shipped()
-	if key := repositoryKeys(spec.Repository, rs.Namespace)[0]; f.Repository == nil && a.gone(ctx, key, &v1alpha1.Repository{}) {
-		f.Missing = append(f.Missing, fmt.Sprintf("Repository %q", key))
-	}
-	if spec.Target == nil || f.Target != nil {
-		return f, nil
-	}
-	k, err := target.FindRef(spec.Target.Ref)
-	if err != nil {
-		return f, nil //nolint:nilerr // the validator says what is wrong with the reference
-	}
-	obj, ok := k.New().(client.Object)
-	key := client.ObjectKey{Namespace: targetNamespace(rs), Name: spec.Target.Ref.Name}
-	if ok && a.gone(ctx, key, obj) {
-		f.Missing = append(f.Missing, fmt.Sprintf("%s %q", k, key))
+	switch o := object.(type) {
+	case *v1beta1.BackupConfiguration:
+		spec, _ := o.Spec.Shipped()
+		var ref *v1beta1.TargetRef
+		if spec.Target != nil && spec.Task.Name == "" { // what a Task works on need not be a workload
+			ref = &spec.Target.Ref
+		}
+		f.Missing = a.missing(ctx, &f, spec.Repository, ref, o.Namespace)
+	case *v1beta1.RestoreSession:
+		spec, _ := o.Spec.Shipped()
+		var ref *v1beta1.TargetRef
+		if spec.Target != nil {
+			ref = &spec.Target.Ref
+		}
+		f.Missing = a.missing(ctx, &f, spec.Repository, ref, o.Namespace)
 	}
 	return f, nil
+}
+
+// missing names the Repository and the target that an object of a namespace names and that do not exist,
+// of those that the facts do not have.
+func (a *Admission) missing(ctx context.Context, f *validators.Facts, repository v1beta1.KindRepositoryRef, ref *v1beta1.TargetRef, namespace string) []string {
+	var out []string
+	if key := repositoryKeys(repository, namespace)[0]; f.Repository == nil && a.gone(ctx, key, &v1alpha1.Repository{}) {
+		out = append(out, fmt.Sprintf("Repository %q", key))
+	}
+	if ref == nil || f.Target != nil {
+		return out
+	}
+	k, err := target.FindRef(*ref)
+	if err != nil {
+		return out // the validator says what is wrong with the reference
+	}
+	obj, ok := k.New().(client.Object)
+	key := client.ObjectKey{Namespace: target.Namespace(*ref, namespace), Name: ref.Name}
+	if ok && a.gone(ctx, key, obj) {
+		out = append(out, fmt.Sprintf("%s %q", k, key))
+	}
+	return out
 }
 
 // PairFacts implements webhook.Own. Of a Repository that is not there yet it says whether its Secret is

@@ -35,6 +35,12 @@ func TestAdmissionNamesWhatDoesNotExist(t *testing.T) {
 				t.Errorf("%v, missing (-want +got):\n%s", err, d)
 			}
 		})
+		t.Run("a backup: "+name, func(t *testing.T) {
+			f, err := NewAdmission(newWorld(t, interceptor.Funcs{}, c.there...)).Facts(t.Context(), configuration())
+			if d := cmp.Diff(c.want, f.Missing); err != nil || d != "" {
+				t.Errorf("%v, missing (-want +got):\n%s", err, d)
+			}
+		})
 	}
 	for name, c := range map[string]struct {
 		there []client.Object

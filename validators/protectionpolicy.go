@@ -1,6 +1,8 @@
 package validators
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -19,12 +21,26 @@ func ProtectionPolicy(p, old *v1beta1.ProtectionPolicy, f Facts) Result {
 	at := field.NewPath("spec")
 	r.Errors = protection.Check(&p.Spec, at)
 	for _, name := range f.MissingBlueprints {
-		r.warn("%s: there is no BackupBlueprint or BackupTemplate %q yet", at, name)
+		for _, where := range blueprintFields(&p.Spec, name, at) {
+			r.warn("%s: there is no BackupBlueprint or BackupTemplate %q yet", where, name)
+		}
 	}
 	if n := p.Spec.NamespaceSelector; p.Spec.Action == v1beta1.ActionDeny && (n == nil || len(n.MatchLabels)+len(n.MatchExpressions) == 0) {
 		r.warn("%s is empty: requests are refused in all namespaces but those that a cluster needs to run, and that of Stash", at.Child("namespaceSelector"))
 	}
 	return r
+}
+
+// blueprintFields are those of a policy that name a blueprint.
+func blueprintFields(spec *v1beta1.ProtectionPolicySpec, name string, at *field.Path) []*field.Path {
+	var out []*field.Path
+	if spec.Default != nil && spec.Default.Blueprint == name {
+		out = append(out, at.Child("default", "blueprint"))
+	}
+	if i := slices.Index(spec.Require.Blueprints, name); i >= 0 {
+		out = append(out, at.Child("require", "blueprints").Index(i))
+	}
+	return out
 }
 
 // policyAccess holds the author of a policy that has backups made to the rights of those whose volumes

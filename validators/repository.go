@@ -23,19 +23,40 @@ func Repository(repo, old *v1alpha1.Repository, f Facts) Result {
 	r.backend(&repo.Spec.Backend, at.Child("backend"))
 	r.later(repo.Spec.WipeOut, at.Child("wipeOut"), "deletion of the data together with the Repository is")
 	r.usagePolicy(repo.Spec.UsagePolicy, at.Child("usagePolicy"))
-	for _, other := range f.SameLocation {
-		name := fmt.Sprintf("Repository %q", other)
-		if !strings.HasPrefix(other, repo.Namespace+"/") {
-			name = "a Repository of another namespace" // whose names are none of the author's
-		}
-		r.warnOnce("%s is at the same place of the backend: they share snapshots and locks", name)
-	}
+	r.sameLocation(f.SameLocation, repo.Namespace)
 	if old != nil {
 		r.expandedRepository(old, f.Users)
 		r.relocated(repo, old, at.Child("backend"))
 		r.cutOff(repo, old, &f)
 	}
 	return r
+}
+
+// sameLocation warns, in one sentence, of other Repositories at the same place. Which are in other
+// namespaces, and how many, is none of the author's business.
+func (r *Result) sameLocation(others []string, namespace string) {
+	var named []string
+	elsewhere := false
+	for _, other := range others {
+		if strings.HasPrefix(other, namespace+"/") {
+			named = append(named, fmt.Sprintf("Repository %q", other))
+		} else {
+			elsewhere = true
+		}
+	}
+	if n := len(named); n > maxNamed {
+		named = append(named[:maxNamed], fmt.Sprintf("%d more of this namespace", n-maxNamed))
+	}
+	if elsewhere {
+		named = append(named, "a Repository of another namespace")
+	}
+	switch len(named) {
+	case 0:
+	case 1:
+		r.warn("%s is at the same place of the backend: they share snapshots and locks", named[0])
+	default:
+		r.warn("%s are at the same place of the backend: they share snapshots and locks", strings.Join(named, ", "))
+	}
 }
 
 func (r *Result) backend(b *v1alpha1.Backend, at *field.Path) {

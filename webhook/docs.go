@@ -44,8 +44,11 @@ func (h Hook) scope() string {
 		}
 		parts = append(parts, strings.Join(operations, ", ")+" of "+strings.Join(r.Resources, ", "))
 	}
-	if h.Policies != nil {
+	if h.Policies != nil && h.Entries != EntryOfAll {
 		parts = append(parts, "as the policy selects")
+	}
+	if h.Entries == EntryOfAll {
+		parts = append(parts, "while a policy acts")
 	}
 	for _, s := range h.Objects {
 		parts = append(parts, selection("with", s))

@@ -84,6 +84,8 @@ func (o *Options) serve(h Hook) (serveFunc, error) {
 		return o.protection, nil
 	case ServeNamespace:
 		return o.namespaceDefault, nil
+	case ServeWithdrawal:
+		return o.withdrawal, nil
 	}
 	return nil, fmt.Errorf("serve hook %q: there is no handler %q", h.Name, h.Serve)
 }

@@ -28,6 +28,21 @@ const (
 	ServeProtection Serve = "protection"
 	// ServeNamespace validates a Namespace that names a blueprint.
 	ServeNamespace Serve = "namespace"
+	// ServeWithdrawal judges by ProtectionPolicies what a request takes from objects that it is not about.
+	ServeWithdrawal Serve = "withdrawal"
+)
+
+// Entries says what entries a hook of policies has in the configurations.
+type Entries string
+
+// Entries of a hook of policies.
+const (
+	// EntriesOfObjects: one for each policy, for the objects that it selects.
+	EntriesOfObjects Entries = ""
+	// EntriesOfNamespaces: one for each policy, for the namespaces that it selects.
+	EntriesOfNamespaces Entries = "namespaces"
+	// EntryOfAll: one for all policies together.
+	EntryOfAll Entries = "all"
 )
 
 // Hook is one row of the table: everything that the API server and the mux are told about it.
@@ -59,6 +74,8 @@ type Hook struct {
 	// Policies makes an entry of the hook for each ProtectionPolicy with one of these actions, which
 	// selects namespaces, objects and kinds; without such a policy there is none.
 	Policies []v1beta1.ProtectionAction
+	// Entries says what a policy selects of the hook.
+	Entries Entries
 	// OwnWrites leaves out requests of the operator itself, which checks before it writes.
 	OwnWrites bool
 	// Reinvoked hooks are asked again where a later webhook changed the object.
@@ -88,7 +105,7 @@ const early = "a pod would start before its data is restored, and the data would
 
 // Hooks is the table as it is without Settings, in the order of the configurations.
 func Hooks() []Hook {
-	return slices.Concat(podHooks(), workloadHooks(), policyHooks(), ownHooks())
+	return slices.Concat(podHooks(), workloadHooks(), policyHooks(), withdrawalHooks(), ownHooks())
 }
 
 func podHooks() []Hook {

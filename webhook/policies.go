@@ -83,7 +83,8 @@ func policyRules(kinds []target.Kind) []admissionregistrationv1.RuleWithOperatio
 	return out
 }
 
-// entries are what a row of the table becomes in the configurations: itself, or one for each policy.
+// entries are what a row of the table becomes in the configurations: itself, or one for each policy. The
+// labels of a Namespace in a request are those that it is to have, by which the API server selects too.
 func (i Installation) entries(h Hook) []Hook {
 	if h.Policies == nil {
 		return []Hook{h}
@@ -93,12 +94,17 @@ func (i Installation) entries(h Hook) []Hook {
 		if !slices.Contains(h.Policies, p.Spec.Action) {
 			continue
 		}
+		if h.Entries == EntryOfAll {
+			return []Hook{h}
+		}
 		e := h
 		e.Name = protection.ID(p.Name) + "." + h.Name
 		e.Path = strings.ReplaceAll(h.Path, "{policy}", p.Name)
-		e.Rules = policyRules(p.Kinds())
 		e.Namespaces = append(requirements(p.Spec.NamespaceSelector), h.Namespaces...)
-		e.Objects = append(requirements(p.Spec.ObjectSelector), h.Objects...)
+		if h.Entries == EntriesOfObjects {
+			e.Rules = policyRules(p.Kinds())
+			e.Objects = append(requirements(p.Spec.ObjectSelector), h.Objects...)
+		}
 		out = append(out, e)
 	}
 	return out
@@ -138,6 +144,8 @@ type Policies interface {
 	// NamespaceDefault returns what is wrong with the blueprints that a Namespace's annotation names, and
 	// warnings.
 	NamespaceDefault(ctx context.Context, n *corev1.Namespace) (blueprint.Problems, []string, error)
+	// Withdrawal decides on a request that may leave objects less protected that it is not about.
+	Withdrawal(ctx context.Context, w Withdrawal) (protection.Answer, error)
 }
 
 // namespaceDefault looks at a Namespace whose annotation has all of its workloads backed up: whoever

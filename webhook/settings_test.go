@@ -15,7 +15,7 @@ import (
 )
 
 func TestSettingsThatAreWrongOrUnsafeAreRefused(t *testing.T) {
-	const names = "backup.pods, restore.pods, restoring.pods, annotated.workloads, managed.workloads, restoring.workloads, default.workloads, protection, namespaces, repositories"
+	const names = "backup.pods, restore.pods, restoring.pods, annotated.workloads, managed.workloads, restoring.workloads, default.workloads, protection, namespaces, withdrawal.namespaces, withdrawal.backupconfigurations, repositories"
 	early := "a pod would start before its data is restored, and the data would be lost; write "
 	for name, c := range map[string]struct {
 		policies, timeouts []string

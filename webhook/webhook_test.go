@@ -47,6 +47,7 @@ type cluster struct {
 	users           []string
 	answer          protection.Answer
 	asked           *webhook.PolicyRequest
+	withdrawn       *webhook.Withdrawal
 	problems        blueprint.Problems
 	byDefault       blueprint.Default
 	rights          *rights
