@@ -34,6 +34,8 @@ func (r *Workloads) replace(ctx context.Context, obj client.Object, name string)
 	case err != nil:
 		return fmt.Errorf("evict pod: %w", err)
 	}
+	r.Log.Info("a pod that was created without its sidecar is evicted", "namespace", pod.Namespace, "pod", name,
+		"workload", r.Kind.String()+"/"+obj.GetName())
 	r.event(obj, corev1.EventTypeNormal, "Pod Replaced", fmt.Sprintf("pod %s was created while Stash could not complete it; it is replaced", name))
 	return nil
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,43 @@ import (
 	"github.com/seed-731df569/stash/target"
 )
 
-func TestAPodThatMissedItsSidecarIsEvictedOnce(t *testing.T) {
+// A leader leads before its webhook is reached: a pod that is evicted then comes back bare.
+func TestAPodThatMissedItsSidecarIsEvictedOnceAnotherWouldHaveIt(t *testing.T) {
+	s := newStage()
+	hash := s.stamp(t)
+	s.pod("db-0", hash, false)
+	s.unreached = true
+	s.start(t)
+	logged := &strings.Builder{}
+	s.Log = slog.New(slog.NewTextHandler(logged, nil))
+	for _, later := range []time.Duration{0, time.Minute, 100 * time.Hour} {
+		s.at(later)
+		cond, res := s.look(t)
+		if !s.has(t, "db-0") || cond.Reason != rollout.ReasonFailed || !strings.Contains(cond.Message, `pod "db-0" is not replaced yet: the API server would start a pod without`) || res.RequeueAfter != time.Minute {
+			t.Fatalf("after %s: %+v, %+v", later, cond, res)
+		}
+	}
+	if c := read(t, s.World, "demo", "shop", &v1beta1.BackupConfiguration{}); c.Status.Sidecar != nil || logged.Len() > 0 {
+		t.Errorf("what was not done is remembered: %+v, %s", c.Status.Sidecar, logged)
+	}
+	owner := metav1.GetControllerOf(&s.asked[0])
+	if owner == nil || owner.Kind != "StatefulSet" || owner.Name != "db" || owner.UID != "w1" || s.asked[0].Labels[api.LabelInject] != hash || viewPod(&s.asked[0], api.ContainerSidecar).Injected {
+		t.Errorf("the webhook would not know the pod: %+v", s.asked[0])
+	}
+	s.unreached = false
+	if cond, _ := s.look(t); s.has(t, "db-0") || cond.Reason != rollout.ReasonReplacing || !strings.Contains(logged.String(), "level=INFO") || !strings.Contains(logged.String(), "pod=db-0") {
+		t.Errorf("%+v, logged %q", cond, logged)
+	}
+}
+
+func TestAReplacementThatMissedItsSidecarTooIsEvictedLater(t *testing.T) {
 	s := newStage()
 	hash := s.stamp(t)
 	s.pod("db-0", hash, false)
 	s.start(t)
 	cond, _ := s.look(t)
-	if s.has(t, "db-0") || cond.Reason != rollout.ReasonReplacing || len(s.tried) != 1 {
-		t.Fatalf("%+v, tried %d", cond, len(s.tried))
+	if s.has(t, "db-0") || cond.Reason != rollout.ReasonReplacing || len(s.tried) != 1 || len(s.asked) != 1 {
+		t.Fatalf("%+v, tried %d, asked %d", cond, len(s.tried), len(s.asked))
 	}
 	// Its replacement misses it too. The operator is another one by then, and time passes.
 	next := s.pod("db-0", hash, false)
@@ -34,13 +64,37 @@ func TestAPodThatMissedItsSidecarIsEvictedOnce(t *testing.T) {
 	if err := s.Create(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
-	for _, later := range []time.Duration{time.Minute, time.Hour, 1000 * time.Hour} {
+	for _, later := range []time.Duration{20 * time.Second, 2 * time.Minute} {
 		s.at(later)
-		if cond, _ := s.look(t); !s.has(t, "db-0") || cond.Reason != rollout.ReasonFailed || !strings.Contains(cond.Message, "does not reach") {
-			t.Errorf("after %s: %+v", later, cond)
+		if cond, res := s.look(t); !s.has(t, "db-0") || cond.Reason != rollout.ReasonFailed || !strings.Contains(cond.Message, "tried again at 2026-03-01T12:02:01Z") || res.RequeueAfter != 2*time.Minute+time.Second-later {
+			t.Errorf("after %s: %+v, %+v", later, cond, res)
 		}
 	}
-	// The next revision is another matter.
+	s.at(3 * time.Minute)
+	s.unreached = true
+	if cond, _ := s.look(t); !s.has(t, "db-0") || cond.Reason != rollout.ReasonFailed {
+		t.Errorf("without a proof: %+v", cond)
+	}
+	s.unreached = false
+	if cond, _ := s.look(t); s.has(t, "db-0") || cond.Reason != rollout.ReasonReplacing {
+		t.Errorf("it is not tried again: %+v", cond)
+	}
+}
+
+// The next revision is another matter.
+func TestAPodOfAnotherRevisionIsEvictedAtOnce(t *testing.T) {
+	s := newStage()
+	hash := s.stamp(t)
+	next := s.pod("db-0", hash, false)
+	next.CreationTimestamp = ago(time.Minute)
+	s.config.Status.Sidecar = &v1beta1.SidecarStatus{Stamp: hash, ReplacedRevision: "r1", ReplacedTime: agoP(2 * time.Minute)}
+	s.start(t)
+	if s.look(t); !s.has(t, "db-0") {
+		t.Fatal("it is replaced at once")
+	}
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(next), next); err != nil {
+		t.Fatal(err)
+	}
 	next.Labels[appsv1.ControllerRevisionHashLabelKey] = "r2"
 	if err := s.Update(t.Context(), next); err != nil {
 		t.Fatal(err)

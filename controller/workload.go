@@ -82,8 +82,10 @@ func (r *Workloads) act(ctx context.Context, obj client.Object, configs []v1beta
 	case rollout.KindStamp:
 		return r.stamp(ctx, obj, plan, a, key)
 	case rollout.KindReplace:
-		if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
-			return failed(a, a.Message+"; "+why), err
+		if why, err := r.trial(ctx, obj, plan); err != nil || why != "" {
+			no := *a.Unproven
+			no.Message += ": " + why
+			return no, err
 		}
 		return a, r.remembering(ctx, configs, a, func() error { return r.replace(ctx, obj, a.Pod) })
 	case rollout.KindWithdraw:
@@ -95,15 +97,11 @@ func (r *Workloads) act(ctx context.Context, obj client.Object, configs []v1beta
 	return a, nil
 }
 
-func failed(a rollout.Action, message string) rollout.Action {
-	a.Reason, a.Message, a.After = rollout.ReasonFailed, message, time.Minute
-	return a
-}
-
 // stamp asks for pods with the sidecar by the label of the pod template.
 func (r *Workloads) stamp(ctx context.Context, obj client.Object, plan mutators.Plan, a rollout.Action, key string) (rollout.Action, error) {
-	if why, err := r.dryRun(ctx, obj, plan); err != nil || why != "" {
-		return failed(a, why), err
+	if why, err := r.trial(ctx, obj, plan); err != nil || why != "" {
+		a.Reason, a.Message, a.After = rollout.ReasonFailed, why, time.Minute
+		return a, err
 	}
 	if !r.Rollouts.begin(key, r.MaxRollouts, r.Now()) {
 		a.Reason, a.Message = rollout.ReasonOthers, fmt.Sprintf("%d other workloads are being rolled out to get their sidecars", r.MaxRollouts)
@@ -125,32 +123,6 @@ func (r *Workloads) remembering(ctx context.Context, configs []v1beta1.BackupCon
 		}
 	}
 	return do()
-}
-
-// dryRun tells why a pod that is completed by a plan, or by none, would be refused: failing open does not save a pod that Pod
-// Security or a quota refuses because of our container.
-func (r *Workloads) dryRun(ctx context.Context, obj client.Object, plan mutators.Plan) (string, error) {
-	pod := podOf(obj, r.Kind)
-	pod.Name = "stash-dry-run" // of one name, so that the API server says the same each time
-	done := pod
-	if !plan.Empty() {
-		completed, reason, err := mutators.Apply(pod, plan)
-		if err != nil {
-			return "", fmt.Errorf("complete pod: %w", err)
-		}
-		if !reason.Complete() {
-			return "the pod cannot be completed: " + string(reason), nil
-		}
-		done = completed
-	}
-	err := r.Create(ctx, done, client.DryRunAll)
-	if err == nil {
-		return "", nil
-	}
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		return "a pod with the sidecar would be refused: " + shorten(err.Error()), nil
-	}
-	return "", fmt.Errorf("try a pod with the sidecar: %w", err)
 }
 
 // withdraw takes the stamp back, so that the application goes on without a sidecar.

@@ -33,8 +33,11 @@ type stage struct {
 	// refuse is the answer to a dry run of a completed pod, bare that of one without the sidecar, block
 	// that to an eviction.
 	refuse, bare, block error
-	// tried are the pods of dry runs.
-	tried []corev1.Pod
+	// unreached tells that the API server gets no answer of the webhook, and lets pods pass.
+	unreached bool
+	// tried are the pods of dry runs that the operator had completed, asked those that it left to the
+	// webhook.
+	tried, asked []corev1.Pod
 }
 
 func newStage() *stage {
@@ -53,6 +56,13 @@ func newStage() *stage {
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			if pod, ok := obj.(*corev1.Pod); ok {
 				if o := (&client.CreateOptions{}).ApplyOptions(opts); len(o.DryRun) > 0 {
+					if pod.Labels[api.LabelInject] != "" {
+						s.asked = append(s.asked, *pod.DeepCopy())
+						if !s.unreached {
+							pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: api.ContainerSidecar})
+						}
+						return s.refuse
+					}
 					s.tried = append(s.tried, *pod)
 					if len(pod.Spec.Containers)+len(pod.Spec.InitContainers) == 1 {
 						return s.bare
@@ -184,6 +194,21 @@ func TestAWorkloadWhosePodsWouldBeRefusedIsNotStamped(t *testing.T) {
 	s.refuse = nil
 	if s.look(t); s.stored(t) == "" {
 		t.Error("it is not stamped when the quota has room")
+	}
+}
+
+// Its pods would be restarted, and come up without what they were restarted for.
+func TestAWorkloadWhosePodsWouldNotBeCompletedIsNotStamped(t *testing.T) {
+	s := newStage()
+	s.unreached = true
+	s.start(t)
+	cond, res := s.look(t)
+	if cond.Reason != rollout.ReasonFailed || !strings.Contains(cond.Message, "no answer of Stash's webhook") || s.stored(t) != "" || res.RequeueAfter != time.Minute {
+		t.Errorf("%+v, stamp %q, %+v", cond, s.stored(t), res)
+	}
+	s.unreached = false
+	if s.look(t); s.stored(t) == "" {
+		t.Error("it is not stamped when the webhook is reached")
 	}
 }
 

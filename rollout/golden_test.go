@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,14 @@ func mustJSON(t *testing.T, v any) string {
 // brief leaves out what is empty, so that a golden shows what was decided.
 func brief(t *testing.T, a rollout.Action) []byte {
 	t.Helper()
+	b, err := yaml.Marshal(outcome(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func outcome(a rollout.Action) map[string]any {
 	m := map[string]any{"Kind": a.Kind, "OK": a.OK, "Reason": a.Reason, "Message": a.Message}
 	if a.Pod != "" {
 		m["Pod"] = a.Pod
@@ -87,11 +96,10 @@ func brief(t *testing.T, a rollout.Action) []byte {
 	if a.Remember != nil {
 		m["Remember"] = a.Remember
 	}
-	b, err := yaml.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
+	if a.Unproven != nil {
+		m["Unproven"] = outcome(*a.Unproven)
 	}
-	return b
+	return m
 }
 
 // A stamp that was taken back is tried again, more and more seldom, and for ever.
@@ -149,6 +157,46 @@ func TestAnImageThatIsAwayForADay(t *testing.T) {
 			o.Have, stamped = o.Want, now
 		}
 		now = now.Add(30 * time.Second)
+	}
+	t.Error("the sidecar never comes")
+}
+
+// Where the API server never has pods completed, and says on trial that it would, each eviction is a
+// restart for nothing: there are few of them, however many pods there are.
+func TestAWebhookThatIsNotReachedForADay(t *testing.T) {
+	now := noon()
+	o := &rollout.Workload{Want: "h1", Have: "h1", Image: "stash:v1"}
+	pod := func(i int) rollout.Pod {
+		return rollout.Pod{Name: fmt.Sprint("p", i), Created: now, Ready: true, Revision: "r1", Stamp: "h1"}
+	}
+	for i := range 3 {
+		o.Pods = append(o.Pods, pod(i))
+	}
+	evictions := 0
+	look := func(injected bool) rollout.Action {
+		now = now.Add(30 * time.Second)
+		a := rollout.Next(o, now)
+		o.Sidecar = a.Remember
+		for i := range o.Pods {
+			if a.Kind == rollout.KindReplace && o.Pods[i].Name == a.Pod {
+				evictions++
+				o.Pods[i] = pod(i)
+				o.Pods[i].Injected, o.Pods[i].Started = injected, injected
+			}
+		}
+		return a
+	}
+	for range 24 * 120 {
+		look(false)
+	}
+	if evictions < 5 || evictions > 12 {
+		t.Errorf("%d evictions in a day", evictions)
+	}
+	// It is reached again.
+	for range 7 * 120 {
+		if look(true).OK && o.Pods[0].Injected && o.Pods[1].Injected && o.Pods[2].Injected {
+			return
+		}
 	}
 	t.Error("the sidecar never comes")
 }

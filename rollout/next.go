@@ -73,8 +73,8 @@ func look(o *Workload, now time.Time) *state {
 	for _, p := range o.Pods {
 		if p.Stamp == o.Want && p.Started && s.memory.StartedTime == nil {
 			s.memory = v1beta1.SidecarStatus{
-				Stamp: o.Want, StartedTime: s.at(now),
-				ReplacedRevision: s.memory.ReplacedRevision, ReplacedTime: s.memory.ReplacedTime,
+				Stamp: o.Want, StartedTime: s.at(now), ReplacedRevision: s.memory.ReplacedRevision,
+				ReplacedTime: s.memory.ReplacedTime, FruitlessReplacements: s.memory.FruitlessReplacements,
 			}
 		}
 		if !p.Ending.IsZero() {
@@ -88,6 +88,7 @@ func look(o *Workload, now time.Time) *state {
 			s.refused = append(s.refused, p)
 		}
 	}
+	s.forgetReplaced()
 	s.counted = fmt.Sprintf("%d of %d pods have the sidecar", s.have, len(s.all))
 	if p := s.stuck(); p != nil {
 		s.counted += "; " + p.cannotStart()
@@ -104,13 +105,19 @@ func (s *state) at(t time.Time) *metav1.Time {
 }
 
 func (s *state) remember(a Action) Action {
+	a.Remember = s.remembered()
+	return a
+}
+
+// remembered is what is known of the stamp now, as a status holds it.
+func (s *state) remembered() *v1beta1.SidecarStatus {
 	switch {
 	case s.Want == "":
-		a.Remember = s.Sidecar
-	case s.memory != v1beta1.SidecarStatus{Stamp: s.Want}:
-		a.Remember = &s.memory
+		return s.Sidecar
+	case s.memory == v1beta1.SidecarStatus{Stamp: s.Want}:
+		return nil
 	}
-	return a
+	return s.memory.DeepCopy()
 }
 
 // unable tells of workloads that get no sidecar at all.

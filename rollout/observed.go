@@ -86,4 +86,7 @@ type Action struct {
 	// Remember is what is to be remembered, before the action is done; nil: nothing.
 	Remember *v1beta1.SidecarStatus
 	After    time.Duration
+	// Unproven is to be done instead of evicting a pod as long as nobody has seen that another one in
+	// its place would have the sidecar.
+	Unproven *Action
 }

@@ -15,7 +15,7 @@ const patience = time.Minute
 // be about to make room in a quota.
 const refusedPatience = 15 * time.Second
 
-// Pauses between a withdrawal and the next attempt.
+// Pauses between a withdrawal, or an eviction that brought nothing, and the next attempt.
 const (
 	firstPause = 10 * time.Minute
 	maxPause   = 6 * time.Hour
@@ -23,7 +23,12 @@ const (
 
 // Pause is how long nothing is tried after so many withdrawals in a row.
 func Pause(withdrawals int32) time.Duration {
-	return min(maxPause, firstPause<<min(max(withdrawals-1, 0), 10))
+	return doubled(firstPause, withdrawals-1)
+}
+
+// doubled is a pause that was doubled so many times, within maxPause.
+func doubled(first time.Duration, times int32) time.Duration {
+	return min(maxPause, first<<min(max(times, 0), 10))
 }
 
 // Withdrawn tells whether a stamp was taken back and is not tried again yet. Another image is tried

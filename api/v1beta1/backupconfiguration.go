@@ -205,9 +205,13 @@ type SidecarStatus struct {
 	// +optional
 	ReplacedRevision string `json:"replacedRevision,omitempty"`
 	// ReplacedTime is when the youngest pod of that revision had been created then: younger ones are
-	// replacements.
+	// replacements. It is forgotten as soon as one of them has the sidecar.
 	// +optional
 	ReplacedTime *metav1.Time `json:"replacedTime,omitempty"`
+	// FruitlessReplacements is how many evictions in a row, before the last one, brought a pod that
+	// missed its sidecar too. The more there were, the longer it is until the next one.
+	// +optional
+	FruitlessReplacements int32 `json:"fruitlessReplacements,omitempty"`
 }
 
 // LastSession is a finished session.

@@ -80,13 +80,43 @@ func allDieUnderLoad(s *site) {
 				s.Errorf("a session was stored, or refused for something else, while nobody could check it: %v", err)
 			}
 			s.goes(other.ns)
+			s.comesBackBare()
 		})
 	})
 	s.nobodyFailed(t)
 	if t.pods.Bare == 0 || t.sessions.Failed == 0 {
 		s.Errorf("the replicas were never away:\n%s\n%s", &t.pods, &t.sessions)
 	}
+	s.sidecarComesBack()
 	s.asBefore()
+	s.backup("deploy-web")
+}
+
+// comesBackBare deletes the application's pod while nobody can complete another one.
+func (s *site) comesBackBare() {
+	s.Helper()
+	old := s.running(1)[0]
+	if err := suite.client.Delete(s.Context(), &old); err != nil {
+		s.Fatal(err)
+	}
+	if p := s.running(1)[0]; p.UID == old.UID || container(&p, api.ContainerSidecar) != nil {
+		s.Errorf("pod %s is the old one, or has a sidecar of nobody", p.Name)
+	}
+}
+
+// sidecarComesBack waits until the application's one pod is a protected one, by no doing of ours.
+func (s *site) sidecarComesBack() {
+	s.Helper()
+	s.eventually(longest, "the pod has its sidecar again", func(ctx context.Context) error {
+		pods, err := s.pods(ctx)
+		if err != nil {
+			return err
+		}
+		if len(pods) != 1 || container(&pods[0], api.ContainerSidecar) == nil || !isReady(&pods[0]) {
+			return notYet("%d pods", len(pods))
+		}
+		return nil
+	})
 }
 
 // goes deletes a namespace and waits until it is gone.
@@ -323,16 +353,7 @@ func coldStart(s *site) {
 		}
 		s.Logf("the cluster and its pods are up after %s", time.Since(begin).Round(time.Second))
 	})
-	s.eventually(longest, "the pod has its sidecar again", func(ctx context.Context) error {
-		pods, err := s.pods(ctx)
-		if err != nil {
-			return err
-		}
-		if len(pods) != 1 || container(&pods[0], api.ContainerSidecar) == nil || !isReady(&pods[0]) {
-			return notYet("%d pods", len(pods))
-		}
-		return nil
-	})
+	s.sidecarComesBack()
 	s.asBefore()
 	s.same("the volume", want, dir)
 	s.backupIsWhole(s.backup("deploy-web"), "host-0")
