@@ -79,7 +79,7 @@ func Pin(wish Wish, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, er
 	for _, host := range hosts {
 		rule, i := RuleFor(wish.Rules, host)
 		if i < 0 {
-			return nil, fmt.Errorf("no rule is for host %q: add it to targetHosts of one, or add a rule without targetHosts", host)
+			return nil, fmt.Errorf("no rule is for host %q, and all hosts of a target are restored together: a rule for it replaces what it holds now with what the snapshot holds", host)
 		}
 		pins, err := pinHost(rule, i, SourceOf(rule, host), found)
 		if err != nil {
