@@ -104,6 +104,17 @@ func signs() []struct {
 	}
 }
 
+// Says tells whether a text is part of the messages that restic is known to end with.
+func Says(text string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	for _, s := range signs() {
+		if strings.Contains(s.text, text) {
+			return true
+		}
+	}
+	return false
+}
+
 // Classify tells the reason of a failure from restic's exit code and a message. A code that speaks
 // for itself is believed; for the others the message decides, and ReasonOther is what remains.
 func Classify(code int, message string) Reason {

@@ -107,6 +107,23 @@ echo '{"message_type":"exit_error","code":1,"message":"Fatal: password correct-h
 	}
 }
 
+// A mask in a sentence that everybody knows would say what is behind it.
+func TestAPasswordThatIsAWordOfRestic(t *testing.T) {
+	for password, want := range map[string]string{
+		"wrong":      "run restic cat: wrong password or no key found",
+		"Wrong":      "run restic cat: wrong password or no key found",
+		"wrong-1f7a": "run restic cat: wrong password or no key found",
+		"found: no":  "run restic cat: wrong password or no key found",
+	} {
+		repo := repository()
+		repo.Env = map[string]string{"RESTIC_PASSWORD": password}
+		r := script(t, `echo '{"message_type":"exit_error","code":12,"message":"Fatal: wrong password or no key found"}' >&2; exit 12`)
+		if _, err := r.Run(t.Context(), exec.Command{Repository: repo, Args: []string{"cat"}}); fmt.Sprint(err) != want {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+}
+
 func TestRunTellsFailuresApart(t *testing.T) {
 	for code, want := range map[int]error{
 		3: restic.ErrIncomplete, 10: restic.ErrNoRepository, 11: restic.ErrLocked, 12: restic.ErrWrongPassword, 130: restic.ErrInterrupted,
