@@ -259,12 +259,33 @@ func (r *BackupConfigurations) history(ctx context.Context, c *v1beta1.BackupCon
 		}
 		over = append(over, *bs)
 	}
-	over = withoutUnheard(over, r.Now())
 	limit := defaultHistory
 	if l := c.Spec.BackupHistoryLimit; l != nil {
 		limit = int(*l)
 	}
-	return over[:max(0, len(over)-limit)], nil
+	return beyond(withoutUnheard(over, r.Now()), limit), nil
+}
+
+// beyond are the finished sessions, of which the newest is the last, that a limit does not keep. Skipped
+// ones are counted for themselves, since they say nothing of a backup, and the newest that succeeded is
+// kept beside newer ones that did not: at most twice the limit and one. A limit of 0 keeps nothing.
+func beyond(finished []v1beta1.BackupSession, limit int) (over []v1beta1.BackupSession) {
+	kept, skipped, succeeded := 0, 0, false
+	for _, bs := range slices.Backward(finished) {
+		count := &kept
+		if bs.Status.Phase == v1beta1.BackupSessionSkipped {
+			count = &skipped
+		}
+		first := !succeeded && bs.Status.Phase == v1beta1.BackupSessionSucceeded
+		succeeded = succeeded || first
+		if *count < limit || first && limit > 0 {
+			*count++
+			continue
+		}
+		over = append(over, bs)
+	}
+	slices.Reverse(over)
+	return over
 }
 
 // unheardKept is for how long a session waits for the result of an agent that was given up.
