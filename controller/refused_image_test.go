@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func TestAConfigurationWhoseAgentsAreRefusedIsNotReady(t *testing.T) {
 	}
 	for ok, want := range map[bool]v1beta1.BackupConfigurationPhase{true: v1beta1.BackupInvokerReady, false: v1beta1.BackupInvokerNotReady} {
 		c := configuration()
-		c.Status.Conditions = append(all[:len(all):len(all)], condition(api.StashSidecarInjected, ok, rollout.ReasonRefused, "refused", 1))
+		c.Status.Conditions = append(slices.Clip(all), condition(api.StashSidecarInjected, ok, rollout.ReasonRefused, "refused", 1))
 		if got := phase(c); got != want {
 			t.Errorf("%v: %s", ok, got)
 		}

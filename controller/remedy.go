@@ -34,3 +34,11 @@ func remedy(repo *v1alpha1.Repository, r protocol.Result) string {
 		return ""
 	}
 }
+
+// withRemedy bounds a failure so that what to do about it is never cut off.
+func withRemedy(text, cure string) string {
+	if room := max(0, maxErrorLength-len(cure)); len(text) > room {
+		text = strings.ToValidUTF8(text[:room], "") + "…"
+	}
+	return text + cure
+}

@@ -203,7 +203,7 @@ func recordFailure(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, r proto
 		next := metav1.NewTime(now.Add(session.Backoff(st.Failures)))
 		st.NextAttempt = &next
 	}
-	text := shorten(r.Error) + remedy(repo, r)
+	text := withRemedy(r.Error, remedy(repo, r))
 	set := func(kind, reason string) {
 		api.SetCondition(&st.Conditions, condition(kind, false, reason, text, repo.Generation), now)
 	}

@@ -112,25 +112,30 @@ func pick(h Host, attempt int32) (*Pod, string) {
 	if len(able) > 0 {
 		return able[int(max(0, attempt-1))%len(able)], ""
 	}
+	return nil, whyNone(h)
+}
+
+// whyNone says why no pod of a host can do its work.
+func whyNone(h Host) string {
 	for _, p := range h.Pods {
 		if p.Ending && !p.Dead {
-			return nil, fmt.Sprintf("pod %q is being deleted", p.Name)
+			return fmt.Sprintf("pod %q is being deleted", p.Name)
 		}
 	}
 	for _, p := range h.Pods {
 		if !p.Dead && !p.Injected {
-			return nil, fmt.Sprintf("pod %q has no container \"stash\": it was created before Stash could add it", p.Name)
+			return fmt.Sprintf("pod %q has no container \"stash\": it was created before Stash could add it", p.Name)
 		}
 	}
 	for _, p := range h.Pods {
 		if !p.Dead && p.Refused != "" {
-			return nil, fmt.Sprintf("the container \"stash\" of pod %q gets no work, since it is refused: %s", p.Name, p.Refused)
+			return fmt.Sprintf("the container \"stash\" of pod %q gets no work, since it is refused: %s", p.Name, p.Refused)
 		}
 	}
 	for _, p := range h.Pods {
 		if !p.Dead {
-			return nil, fmt.Sprintf("the container \"stash\" of pod %q is not running", p.Name)
+			return fmt.Sprintf("the container \"stash\" of pod %q is not running", p.Name)
 		}
 	}
-	return nil, fmt.Sprintf("no pod of host %q is running", h.Name)
+	return fmt.Sprintf("no pod of host %q is running", h.Name)
 }

@@ -71,7 +71,7 @@ func needs() []need {
 		{cluster, apps + "replicasets", watch, "controller: World.workloadOfPod", "replicaSetKind"},
 		{cluster, apps + "replicasets", "patch", "controller: RestoreSessions.touchShort", ""},
 		{cluster, "pods", watch, "controller: setupBackupSessions", "corev1.Pod"},
-		{cluster, "pods", "create", "controller: Workloads.dryRun", "client.DryRunAll"},
+		{cluster, "pods", "create", "controller: Workloads.try", "client.DryRunAll"},
 		{cluster, "pods", "create", "controller: World.Closed", "client.DryRunAll"},
 		{cluster, "pods", "create", "controller: Repositories.tryWorker", "client.DryRunAll"},
 		{cluster, "pods", "delete", "controller: RestoreSessions.deletePods", ""},
