@@ -84,7 +84,8 @@ type BackupConfigurationSpec struct {
 	// Paused stops the schedule. Sessions made by hand still run. Default: false.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
-	// BackupHistoryLimit is how many finished BackupSessions are kept. Default: 1.
+	// BackupHistoryLimit is how many finished BackupSessions are kept. Skipped ones are counted by
+	// themselves, and the newest that succeeded stays beside newer ones that did not. Default: 1.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	BackupHistoryLimit *int32 `json:"backupHistoryLimit,omitempty"`

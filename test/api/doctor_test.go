@@ -93,6 +93,7 @@ func install(t *testing.T, s *apiserver.Server) *installation {
 		s.Kubectl(t, "", "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "stash")
 		s.Kubectl(t, "", "delete", "endpointslice", "--namespace=stash", "doctor")
 		s.Kubectl(t, "", "delete", "lease", "--namespace=stash", "--ignore-not-found", doctor.LeaseName)
+		s.Kubectl(t, "", "delete", "secret", "--namespace=stash", "--ignore-not-found", certs.SecretName)
 	})
 	eventually(t, "", i.running)
 	i.lead()
@@ -223,10 +224,11 @@ func testDoctor(t *testing.T, s *apiserver.Server) {
 	}
 	t.Run("all is well with a policy that has a hook", func(t *testing.T) {
 		s.Kubectl(t, `{apiVersion: stash.appscode.com/v1beta1, kind: ProtectionPolicy, metadata: {name: acts}, spec: {action: Warn}}`, "create", "--filename=-")
+		t.Cleanup(func() { s.Kubectl(t, "", "delete", "protectionpolicy", "acts", "--ignore-not-found") })
 		i.policies = []v1beta1.ProtectionPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "acts"}, Spec: v1beta1.ProtectionPolicySpec{Action: v1beta1.ActionWarn}}}
 		i.configurations()
 		eventually(t, "", func() error {
-			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 18 hooks")
+			return i.told(t, "OK webhooks: both webhook configurations are as the operator writes them, with its CA; 20 hooks")
 		})
 		s.Kubectl(t, "", "delete", "protectionpolicy", "acts")
 		i.policies = nil
