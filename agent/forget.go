@@ -32,7 +32,8 @@ func (j *job) forget(ctx context.Context, f protocol.Forget, found *protocol.Mai
 		found.WouldRemove = new(len(remove))
 		return j.list(ctx, found)
 	}
-	if err := j.remove(ctx, remove, found); err != nil {
+	snapshots, err := j.remove(ctx, remove, found)
+	if err != nil {
 		return err
 	}
 	if f.Prune {
@@ -40,33 +41,30 @@ func (j *job) forget(ctx context.Context, f protocol.Forget, found *protocol.Mai
 			return err
 		}
 	}
-	return j.list(ctx, found)
+	return j.sumUp(ctx, snapshots, found)
 }
 
-// remove forgets snapshots and counts those that are gone. What restic says proves nothing: where the
-// storage lets nothing be deleted, it complains and exits with 0.
-func (j *job) remove(ctx context.Context, ids []string, found *protocol.Maintained) error {
-	if len(ids) == 0 {
-		return nil
-	}
+// remove forgets snapshots, counts those that are gone, and returns what there is then. What restic says
+// proves nothing: where the storage lets nothing be deleted, it complains and exits with 0.
+func (j *job) remove(ctx context.Context, ids []string, found *protocol.Maintained) ([]restic.Snapshot, error) {
 	for batch := range slices.Chunk(ids, forgetBatch) {
 		if err := j.change(ctx, restic.Forget{IDs: batch}.Args()); err != nil && !errors.Is(err, restic.ErrIncomplete) {
-			return err
+			return nil, err
 		}
 	}
 	snapshots, err := j.snapshots(ctx, restic.Snapshots{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
 		return !slices.ContainsFunc(snapshots, func(s restic.Snapshot) bool { return s.ID == id })
 	})
 	found.Removed = len(ids) - len(left)
 	if len(left) == 0 {
-		return nil
+		return snapshots, nil
 	}
 	// The reason is not that access is denied: the backend can be used, and backups go on.
-	return failed(protocol.ReasonOther,
+	return nil, failed(protocol.ReasonOther,
 		"%d of %d snapshots that the policy removes are still there, for example %s: the storage did not delete them; "+
 			"its key needs the right to delete, and no object lock may hold them", len(left), len(ids), short(left[0]))
 }

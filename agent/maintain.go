@@ -112,6 +112,11 @@ func (j *job) list(ctx context.Context, found *protocol.Maintained) error {
 	if err != nil {
 		return err
 	}
+	return j.sumUp(ctx, snapshots, found)
+}
+
+// sumUp tells what a repository holds, whose snapshots are known.
+func (j *job) sumUp(ctx context.Context, snapshots []restic.Snapshot, found *protocol.Maintained) error {
 	found.SnapshotCount = len(snapshots)
 	found.Snapshots = snapshots[max(0, len(snapshots)-maxListed):]
 	slices.Reverse(found.Snapshots) // the newest first

@@ -62,11 +62,12 @@ func containerOf(pod *corev1.Pod, role protocol.Role) *corev1.Container {
 
 // program says what is wrong with what the container runs.
 func (a *Authenticator) program(c *corev1.Container) string {
+	untrusted := UntrustedImage(c.Image, a.Image, a.TrustedImages)
 	switch {
 	case len(c.Command) != 1 || c.Command[0] != a.AgentCommand:
 		return fmt.Sprintf("its command is not %s", a.AgentCommand)
-	case UntrustedImage(c.Image, a.Image, a.TrustedImages) != "":
-		return UntrustedImage(c.Image, a.Image, a.TrustedImages)
+	case untrusted != "":
+		return untrusted
 	case c.WorkingDir != "":
 		return "it has a workingDir"
 	}

@@ -181,10 +181,16 @@ func (o *Options) protection(ctx context.Context, v *review) answer {
 		return a
 	}
 	said, err := o.Policies.Protection(ctx, *r)
-	switch {
-	case err != nil:
+	if err != nil {
 		// It is judged again by whoever looks at all objects.
 		return allow(LookupFailed, "stash could not judge this object by ProtectionPolicy "+r.Policy+", and does so later: "+err.Error())
+	}
+	return judged(v, said)
+}
+
+// judged is the answer to a request of what policies say of it.
+func judged(v *review, said protection.Answer) answer {
+	switch {
 	case len(said.Refused) > 0:
 		refused := invalid(v, said.Refused, said.Warnings)
 		refused.reason = Unprotected

@@ -77,14 +77,8 @@ func (o *Options) withdrawal(ctx context.Context, v *review) answer {
 			details = append(details, e.Detail)
 		}
 		return deny(Unprotected, "%s; a workload that is to go too is deleted first", strings.Join(details, "; "))
-	case len(said.Refused) > 0:
-		refused := invalid(v, said.Refused, said.Warnings)
-		refused.reason = Unprotected
-		return refused
-	case len(said.Warnings) > 0:
-		return allow(Warned, said.Warnings...)
 	}
-	return allow(Valid)
+	return judged(v, said)
 }
 
 // readWithdrawal decodes the request, or answers it.
