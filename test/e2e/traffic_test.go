@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,6 +21,21 @@ import (
 // application. All of it are dry runs: they go through the whole of admission, and nothing is stored.
 type traffic struct{ pods, workloads, sessions, unrelated load.Figures }
 
+// podsPerSecond is how many pods of the protected workload are asked for. E2E_PODS_PER_SECOND asks for
+// more, where the machine is quiet.
+func (s *site) podsPerSecond() float64 {
+	s.Helper()
+	text := os.Getenv("E2E_PODS_PER_SECOND")
+	if text == "" {
+		return 20
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n < 1 || n > 100 {
+		s.Fatalf("E2E_PODS_PER_SECOND=%s is no number from 1 to 100", text)
+	}
+	return n
+}
+
 // whileAsked does something while the API server is asked 30 times a second, from a moment before to a
 // moment after.
 func (s *site) whileAsked(do func()) traffic {
@@ -27,7 +44,7 @@ func (s *site) whileAsked(do func()) traffic {
 	done := make(chan []load.Figures, 1)
 	requests := s.requests()
 	go func() {
-		done <- load.Run(ctx, load.Bounds{Time: 5 * time.Minute, Count: 12_000, AtOnce: 100, Patience: 15 * time.Second}, requests...)
+		done <- load.Run(ctx, load.Bounds{Time: 5 * time.Minute, Count: 30_000, AtOnce: 100, Patience: 15 * time.Second}, requests...)
 	}()
 	ended := false
 	s.Cleanup(func() {
@@ -67,7 +84,7 @@ func (s *site) requests() []load.Request {
 		}
 	}
 	return []load.Request{
-		{Name: "pods of a protected workload", Rate: 20, Do: func(ctx context.Context, _ int) (bool, error) {
+		{Name: "pods of a protected workload", Rate: s.podsPerSecond(), Do: func(ctx context.Context, _ int) (bool, error) {
 			p := pod()
 			err := create(ctx, p)
 			return container(p, api.ContainerSidecar) != nil, err
