@@ -72,6 +72,8 @@ type Default struct {
 	Blueprints []string
 	// Source says who asks for them, for people: ProtectionPolicy "x".
 	Source string
+	// Field of the source that names them.
+	Field string
 }
 
 // Names returns the names of the blueprints or templates that the target is expanded by, in order, each
@@ -99,15 +101,16 @@ func (in *Input) Spec(name string) *v1beta1.BackupBlueprintSpec {
 func (in *Input) asked() asked {
 	a := read(in.Target.Annotations)
 	if len(a.names) == 0 && len(in.Default.Blueprints) > 0 {
-		a.names, a.source = in.Default.Blueprints, in.Default.Source
+		a.names, a.source, a.sourceField = in.Default.Blueprints, in.Default.Source, in.Default.Field
 	}
 	return a
 }
 
 // Pair is what one blueprint expands into.
 type Pair struct {
-	// Blueprint is its name.
+	// Blueprint is its name, Where what asks for it: an annotation of the target, or a default's field.
 	Blueprint     string
+	Where         string
 	Repository    *v1alpha1.Repository
 	Configuration *v1beta1.BackupConfiguration
 }

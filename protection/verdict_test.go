@@ -107,7 +107,7 @@ func results(t *testing.T, parts map[string][]byte) []txtar.File {
 		out = append(out, txtar.File{Name: "warnings", Data: []byte(strings.Join(a.Warnings, "\n") + "\n")})
 	}
 	if d := protection.DefaultFor(o, byHand, []*protection.Policy{p}, own); len(d.Blueprints) > 0 {
-		out = append(out, txtar.File{Name: "default", Data: []byte(strings.Join(d.Blueprints, ", ") + " by " + d.Source + "\n")})
+		out = append(out, txtar.File{Name: "default", Data: []byte(strings.Join(d.Blueprints, ", ") + " by " + d.Source + ", " + d.Field + "\n")})
 	}
 	return out
 }
