@@ -173,7 +173,10 @@ func TestADefaultAtAdmission(t *testing.T) {
 			deployment(paths, claimed), nil, applied, "patched Stamped", "h1", "not backed up: metadata.annotations[stash.appscode.com/target-paths]",
 		},
 		"an exemption without a reason is told": {
-			deployment(map[string]string{api.AnnotationExemption: " "}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", "exempts nothing: say why",
+			deployment(map[string]string{api.AnnotationExemption: " "}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", "is empty and exempts nothing: say in words why",
+		},
+		"a switch is not one": {
+			deployment(map[string]string{api.AnnotationExemption: "true"}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", `is "true", which is no reason, and exempts nothing`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
