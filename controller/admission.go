@@ -236,8 +236,7 @@ func (a *Admission) restoreGone(ctx context.Context, pod webhook.PodRef) (mutato
 
 // liveRestores are the hashes of all RestoreSessions that the API server has; true: it is not being deleted.
 func (w *World) liveRestores(ctx context.Context) (map[string]bool, error) {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession + "List"))
+	list := metadataOf(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession))
 	if err := w.Live.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
