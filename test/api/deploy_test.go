@@ -154,4 +154,8 @@ func testVersions(t *testing.T, s *apiserver.Server) {
 			t.Errorf("after applying %v as %s: %s, want %s", step.s3, step.version, got, step.want)
 		}
 	}
+	// As docs/concepts says: which version a person sees who names none.
+	if got := s.Kubectl(t, "", "get", "repository", "both", "--namespace=demo", "--output=jsonpath={.apiVersion}"); got != "stash.appscode.com/v1alpha2" {
+		t.Errorf("kubectl shows %s", got)
+	}
 }
