@@ -33,8 +33,9 @@ type World struct {
 	// Native tells that every kubelet knows native sidecars.
 	Native atomic.Bool
 
-	leading atomic.Int64
-	pulls   pullSecrets
+	leading  atomic.Int64
+	pulls    pullSecrets
+	restores shared[map[string]bool]
 }
 
 // Lead notes that this process leads from now on.
