@@ -147,8 +147,11 @@ func (S3) Validate(b v1alpha1.Backend, path *field.Path) field.ErrorList {
 		// The value is not printed: a user and password may be in it.
 		errs = append(errs, field.Invalid(path.Child("endpoint"), "<endpoint>", err.Error()))
 	}
-	if !bucketPattern.MatchString(b.S3.Bucket) || strings.Contains(b.S3.Bucket, "..") {
-		errs = append(errs, field.Invalid(path.Child("bucket"), b.S3.Bucket, "must be the name of a bucket, 3 to 63 letters, digits, dots and hyphens; a path inside of it belongs into prefix"))
+	switch bucket := b.S3.Bucket; {
+	case bucket == "":
+		errs = append(errs, field.Required(path.Child("bucket"), "the name of a bucket that exists; for example backups"))
+	case !bucketPattern.MatchString(bucket) || strings.Contains(bucket, ".."):
+		errs = append(errs, field.Invalid(path.Child("bucket"), bucket, "must be the name of a bucket, 3 to 63 letters, digits, dots and hyphens; for example backups; a path inside of it belongs into prefix"))
 	}
 	errs = append(errs, checkPrefix(b.S3.Prefix, path.Child("prefix"))...)
 	if !regionPattern.MatchString(b.S3.Region) {

@@ -19,8 +19,8 @@ type asked struct {
 	// that they come from.
 	names []string
 	key   string
-	// source is who asks for them where the target does not: a default.
-	source string
+	// source is who asks for them where the target does not, a default, and sourceField where.
+	source, sourceField string
 	// draft tells that the design document's form is used, in which mounts may be left out.
 	draft bool
 	// paths and mounts are at most one more than maxPaths and maxMounts.
@@ -37,7 +37,7 @@ type asked struct {
 // where is where the blueprints are asked for: an annotation of the target, or the default's source.
 func (a *asked) where() string {
 	if a.source != "" {
-		return a.source
+		return a.source + ", " + a.sourceField
 	}
 	return annotation(a.key)
 }

@@ -87,7 +87,7 @@ func Holder(annotations map[string]string) string {
 
 // build returns the objects of a blueprint whose variables are resolved.
 func (e *expander) build(spec *v1beta1.BackupBlueprintSpec) Pair {
-	return Pair{Blueprint: e.name, Repository: e.repository(spec), Configuration: e.configuration(spec)}
+	return Pair{Blueprint: e.name, Where: e.asked.where(), Repository: e.repository(spec), Configuration: e.configuration(spec)}
 }
 
 func (e *expander) repository(spec *v1beta1.BackupBlueprintSpec) *v1alpha1.Repository {

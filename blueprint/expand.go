@@ -72,6 +72,8 @@ type Default struct {
 	Blueprints []string
 	// Source says who asks for them, for people: ProtectionPolicy "x".
 	Source string
+	// Field of the source that names them.
+	Field string
 }
 
 // Names returns the names of the blueprints or templates that the target is expanded by, in order, each
@@ -99,15 +101,16 @@ func (in *Input) Spec(name string) *v1beta1.BackupBlueprintSpec {
 func (in *Input) asked() asked {
 	a := read(in.Target.Annotations)
 	if len(a.names) == 0 && len(in.Default.Blueprints) > 0 {
-		a.names, a.source = in.Default.Blueprints, in.Default.Source
+		a.names, a.source, a.sourceField = in.Default.Blueprints, in.Default.Source, in.Default.Field
 	}
 	return a
 }
 
 // Pair is what one blueprint expands into.
 type Pair struct {
-	// Blueprint is its name.
+	// Blueprint is its name, Where what asks for it: an annotation of the target, or a default's field.
 	Blueprint     string
+	Where         string
 	Repository    *v1alpha1.Repository
 	Configuration *v1beta1.BackupConfiguration
 }
@@ -268,6 +271,8 @@ type expander struct {
 	// kind and stored are what the name stands for.
 	kind   string
 	stored *v1beta1.BackupBlueprintSpec
+	// unresolved are the fields of the spec whose variables have no value: nothing else is said of them.
+	unresolved map[string]bool
 }
 
 func (e *expander) problem(r Reason, format string, args ...any) Problem {
@@ -282,10 +287,11 @@ func (e *expander) expand() (Pair, Problems) {
 		return Pair{}, Problems{*p}
 	}
 	spec, _ := e.stored.Shipped()
-	if problems := e.substitute(&spec); len(problems) > 0 {
+	problems, all := e.substitute(&spec)
+	if !all {
 		return Pair{}, problems
 	}
-	problems := e.schedule(&spec)
+	problems = append(problems, e.schedule(&spec)...)
 	problems = append(problems, e.namespaces(&spec)...)
 	if len(problems) > 0 {
 		return Pair{}, problems
@@ -306,17 +312,29 @@ func (e *expander) find() {
 	}
 }
 
-func (e *expander) substitute(spec *v1beta1.BackupBlueprintSpec) Problems {
-	faults := task.FieldErrors(task.SubstituteIn(spec, "spec", Variables(&e.in.Target)))
-	problems := make(Problems, 0, len(faults))
+// substitute puts values in place of variables. All is false where too much is wrong to look at the rest.
+func (e *expander) substitute(spec *v1beta1.BackupBlueprintSpec) (problems Problems, all bool) {
+	faults, all := task.ResolveIn(spec, "spec", Variables(&e.in.Target), "x")
+	e.unresolved = map[string]bool{}
 	for _, f := range faults {
+		e.unresolved[f.Field] = true
 		reason := ReasonInvalidBlueprint
 		if _, ok := errors.AsType[*task.MissingError](f); ok {
 			reason = ReasonMissingVariable
 		}
 		problems = append(problems, e.problem(reason, "%s %q, %s; known are %s", e.kind, e.name, f, strings.Join(VariableNames(), ", ")))
 	}
-	return problems
+	return problems, all
+}
+
+// anyUnresolved tells whether variables have no value in a field below another one.
+func (e *expander) anyUnresolved(below string) bool {
+	for field := range e.unresolved {
+		if strings.HasPrefix(field, below) {
+			return true
+		}
+	}
+	return false
 }
 
 // schedule puts the annotation's schedule in place and checks what is left.
@@ -325,15 +343,20 @@ func (e *expander) schedule(spec *v1beta1.BackupBlueprintSpec) Problems {
 	if !own {
 		spec.Schedule = e.asked.schedule
 	}
-	if _, err := scheduler.Parse("@daily", spec.TimeZone); err != nil {
-		return Problems{e.problem(ReasonInvalidSchedule, "%s %q, spec.timeZone: %s", e.kind, e.name, err)}
+	var problems Problems
+	zone := spec.TimeZone
+	if _, err := scheduler.Parse("@daily", zone); err != nil {
+		zone = "" // the schedule may be wrong as well
+		if !e.unresolved["spec.timeZone"] {
+			problems = append(problems, e.problem(ReasonInvalidSchedule, "%s %q, spec.timeZone: %s", e.kind, e.name, err))
+		}
 	}
 	// A bad schedule of the annotation is reported once, not for each blueprint.
-	if !own || spec.Schedule == "" {
-		return nil
+	if !own || spec.Schedule == "" || e.unresolved["spec.schedule"] {
+		return problems
 	}
-	if _, err := scheduler.Parse(spec.Schedule, spec.TimeZone); err != nil {
-		return Problems{e.problem(ReasonInvalidSchedule, "%s %q, spec.schedule %q: %s", e.kind, e.name, spec.Schedule, err)}
+	if _, err := scheduler.Parse(spec.Schedule, zone); err != nil {
+		problems = append(problems, e.problem(ReasonInvalidSchedule, "%s %q, spec.schedule %q: %s", e.kind, e.name, spec.Schedule, err))
 	}
-	return nil
+	return problems
 }

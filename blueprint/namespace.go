@@ -53,10 +53,8 @@ func (e *expander) namespaces(spec *v1beta1.BackupBlueprintSpec) Problems {
 	if spec.RepoNamespace == "" {
 		spec.RepoNamespace = own
 	}
-	for _, ns := range []string{spec.BackupNamespace, spec.RepoNamespace} {
-		if errs := validation.IsDNS1123Label(ns); len(errs) > 0 {
-			return Problems{e.problem(ReasonInvalidBlueprint, "%s %q: %q is no name of a namespace: correct backupNamespace or repoNamespace", e.kind, e.name, ns)}
-		}
+	if problems, known := e.namespaceNames(spec); !known {
+		return problems
 	}
 	users := []string{own}
 	if spec.BackupNamespace != own {
@@ -69,6 +67,9 @@ func (e *expander) namespaces(spec *v1beta1.BackupBlueprintSpec) Problems {
 	if spec.UsagePolicy == nil {
 		spec.UsagePolicy = policyFor(users)
 		return nil
+	}
+	if e.anyUnresolved("spec.usagePolicy.") {
+		return nil // whom it would admit is not known
 	}
 	var problems Problems
 	for _, ns := range users {
@@ -89,6 +90,20 @@ func (e *expander) namespaces(spec *v1beta1.BackupBlueprintSpec) Problems {
 		}
 	}
 	return problems
+}
+
+// namespaceNames checks the names of namespaces; known tells that both are ones.
+func (e *expander) namespaceNames(spec *v1beta1.BackupBlueprintSpec) (problems Problems, known bool) {
+	known = true
+	for _, f := range []struct{ field, name string }{{"spec.backupNamespace", spec.BackupNamespace}, {"spec.repoNamespace", spec.RepoNamespace}} {
+		if e.unresolved[f.field] {
+			known = false
+		} else if errs := validation.IsDNS1123Label(f.name); len(errs) > 0 {
+			known = false
+			problems = append(problems, e.problem(ReasonInvalidBlueprint, "%s %q, %s: %q is no name of a namespace: write one, for example backup, or leave the field out for the target's", e.kind, e.name, f.field, f.name))
+		}
+	}
+	return problems, known
 }
 
 // policyFor admits exactly the given namespaces, by the label that the API server keeps.

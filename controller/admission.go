@@ -34,8 +34,6 @@ type Admission struct {
 	forgotten atomic.Int64
 	mu        sync.RWMutex
 	plans     map[types.UID]kept
-	// looking holds one token while RestoreSessions are listed past the cache.
-	looking chan struct{}
 }
 
 // kept is a plan with what it was made of. A pod says itself who owns it, and may name the UID of
@@ -58,7 +56,7 @@ var (
 
 // NewAdmission returns the source of what webhooks read.
 func NewAdmission(w *World) *Admission {
-	return &Admission{World: w, plans: map[types.UID]kept{}, looking: make(chan struct{}, 1)}
+	return &Admission{World: w, plans: map[types.UID]kept{}}
 }
 
 // Changed makes all plans be made anew: a configuration, Repository, blueprint or namespace changed.
@@ -221,12 +219,6 @@ func (a *Admission) RestorePlan(ctx context.Context, pod webhook.PodRef) (mutato
 // deleted, perhaps long ago: templates, and revisions of them that are rolled back to, carry the labels
 // of restores that nobody remembers, and no pod is to wait for these.
 func (a *Admission) restoreGone(ctx context.Context, pod webhook.PodRef) (mutators.Plan, webhook.RestoreState, error) {
-	select {
-	case a.looking <- struct{}{}: // one at a time: any pod can name a restore
-		defer func() { <-a.looking }()
-	case <-ctx.Done():
-		return mutators.Plan{}, webhook.RestoreUnknown, fmt.Errorf("look for RestoreSession: %w", ctx.Err())
-	}
 	live, err := a.liveRestores(ctx)
 	if _, there := live[pod.Stamp.Restore]; err != nil || there {
 		return mutators.Plan{}, webhook.RestoreUnknown, err
@@ -235,9 +227,16 @@ func (a *Admission) restoreGone(ctx context.Context, pod webhook.PodRef) (mutato
 }
 
 // liveRestores are the hashes of all RestoreSessions that the API server has; true: it is not being deleted.
+// Any pod can name a restore, and many pods can come at once: one list at a time answers all of them. It
+// begins after it is asked for, and a hash is made from a UID: a pod that has one which the list does not
+// have is of a restore that is gone for good.
 func (w *World) liveRestores(ctx context.Context) (map[string]bool, error) {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession + "List"))
+	return w.restores.ask(ctx, w.listRestores)
+}
+
+// listRestores is one look of liveRestores.
+func (w *World) listRestores(ctx context.Context) (map[string]bool, error) {
+	list := metadataOf(v1beta1.GroupVersion().WithKind(v1beta1.KindRestoreSession))
 	if err := w.Live.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}

@@ -163,16 +163,15 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	if id.Restore == "" {
 		return broker.Orders{Finish: true}, nil
 	}
-	rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
-	if err != nil {
+	rs, err := g.labelledRestore(ctx, id.Restore)
+	switch {
+	case err != nil:
 		return broker.Orders{}, err
-	}
-	if rs == nil {
-		// Deleting a restore lets its pods start. Only the API server knows that it is deleted.
-		if gone, err := g.restoreGone(ctx, id.Namespace, id.Restore); err != nil || gone {
-			return broker.Orders{Finish: gone}, err
-		}
-		return broker.Orders{Wait: "the RestoreSession of this pod is not known yet"}, nil
+	case rs == nil:
+		return g.unknownRestore(ctx, id.Restore)
+	case targetNamespace(rs) != id.Namespace:
+		// A label that was taken from a pod of another namespace: no restore of this one will ever have it.
+		return broker.Orders{Finish: true}, nil
 	}
 	if restoredIn(rs, id.PodUID) {
 		return broker.Orders{Finish: true}, nil
@@ -239,14 +238,36 @@ func (g *Agents) restoreOrder(ctx context.Context, id broker.Identity, rs *v1bet
 // restoreByHash finds, in the cache and to be read only, the restore whose label a pod carries: one
 // whose target is in the namespace of the pod, wherever the RestoreSession itself is.
 func (g *Agents) restoreByHash(ctx context.Context, namespace, hash string) (*v1beta1.RestoreSession, error) {
+	rs, err := g.labelledRestore(ctx, hash)
+	if err != nil || rs == nil || targetNamespace(rs) != namespace {
+		return nil, err
+	}
+	return rs, nil
+}
+
+// labelledRestore is restoreByHash, of pods of any namespace.
+func (g *Agents) labelledRestore(ctx context.Context, hash string) (*v1beta1.RestoreSession, error) {
 	list := &v1beta1.RestoreSessionList{}
 	if err := g.List(ctx, list, client.MatchingFields{indexHash: hash}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list RestoreSessions: %w", err)
 	}
-	if len(list.Items) == 0 || targetNamespace(&list.Items[0]) != namespace {
+	if len(list.Items) == 0 {
 		return nil, nil //nolint:nilnil // absence is an answer
 	}
 	return &list.Items[0], nil
+}
+
+// unknownRestore is for an init-container whose restore the cache does not have. Deleting a restore lets its
+// pods start, and only the API server knows that it is deleted: until it says so, the pod waits.
+func (g *Agents) unknownRestore(ctx context.Context, hash string) (broker.Orders, error) {
+	live, err := g.liveRestores(ctx)
+	if err != nil {
+		return broker.Orders{}, err
+	}
+	if _, there := live[hash]; there {
+		return broker.Orders{Wait: "the RestoreSession of this pod is not known yet"}, nil
+	}
+	return broker.Orders{Finish: true}, nil
 }
 
 // stillAssigned reads a restore from the API server, before its task is handed out; nil where the
@@ -263,17 +284,6 @@ func (g *Agents) stillAssigned(ctx context.Context, key client.ObjectKey, a v1be
 		return nil, nil //nolint:nilnil // as said
 	}
 	return rs, nil
-}
-
-// restoreGone tells whether no RestoreSession has the hash any more.
-func (g *Agents) restoreGone(ctx context.Context, namespace, hash string) (bool, error) {
-	list := &v1beta1.RestoreSessionList{}
-	if err := g.Live.List(ctx, list); err != nil {
-		return false, fmt.Errorf("list RestoreSessions: %w", err)
-	}
-	return !slices.ContainsFunc(list.Items, func(rs v1beta1.RestoreSession) bool {
-		return mutators.HashRestore(string(rs.UID)) == hash && targetNamespace(&rs) == namespace
-	}), nil
 }
 
 func restoredIn(rs *v1beta1.RestoreSession, podUID string) bool {

@@ -52,8 +52,7 @@ func (r *RestoreSessions) afterwards(ctx context.Context, o *session.Restore) er
 // afterDeletion has the pods of restores that were deleted come, which nothing refuses any more. What a
 // session that is gone had for a target is not known: its hash is on the ReplicaSets.
 func (r *RestoreSessions) afterDeletion(ctx context.Context) error {
-	stamped := &metav1.PartialObjectMetadataList{}
-	stamped.SetGroupVersionKind(replicaSetKind())
+	stamped := metadataOf(replicaSetKind())
 	if err := r.List(ctx, stamped, client.HasLabels{api.LabelRestore}); err != nil {
 		return fmt.Errorf("list ReplicaSets: %w", err)
 	}

@@ -131,13 +131,7 @@ func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)
 	if err != nil {
 		return err
 	}
-	empty := func() *metav1.PartialObjectMetadataList {
-		list := &metav1.PartialObjectMetadataList{}
-		gvk := target.PersistentVolumeClaim().GVK
-		gvk.Kind += "List"
-		list.SetGroupVersionKind(gvk)
-		return list
-	}
+	empty := func() *metav1.PartialObjectMetadataList { return metadataOf(target.PersistentVolumeClaim().GVK) }
 	_, err = anyPage(ctx, w, empty, func(list *metav1.PartialObjectMetadataList) bool {
 		for i := range list.Items {
 			o := &list.Items[i]

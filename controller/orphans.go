@@ -40,9 +40,7 @@ func (g *Agents) Orphans(ctx context.Context, id broker.Identity, tasks []string
 	}
 	// Another replica may know a session before the cache of this one does.
 	empty := func() *metav1.PartialObjectMetadataList {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindBackupSession + "List"))
-		return list
+		return metadataOf(v1beta1.GroupVersion().WithKind(v1beta1.KindBackupSession))
 	}
 	_, err := anyPage(ctx, g.World, empty, func(list *metav1.PartialObjectMetadataList) bool {
 		for i := range list.Items {

@@ -33,8 +33,9 @@ type World struct {
 	// Native tells that every kubelet knows native sidecars.
 	Native atomic.Bool
 
-	leading atomic.Int64
-	pulls   pullSecrets
+	leading  atomic.Int64
+	pulls    pullSecrets
+	restores shared[map[string]bool]
 }
 
 // Lead notes that this process leads from now on.
@@ -70,8 +71,7 @@ func (w *World) Workload(ctx context.Context, ref v1beta1.TargetRef, namespace s
 // PodsOf lists the pods of a workload from the cache, by owner UID.
 func (w *World) PodsOf(ctx context.Context, obj client.Object) ([]corev1.Pod, error) {
 	owners := []string{string(obj.GetUID())}
-	sets := &metav1.PartialObjectMetadataList{}
-	sets.SetGroupVersionKind(replicaSetKind())
+	sets := metadataOf(replicaSetKind())
 	if err := w.List(ctx, sets, client.InNamespace(obj.GetNamespace()), client.MatchingFields{indexOwner: string(obj.GetUID())}); err != nil {
 		return nil, fmt.Errorf("list ReplicaSets: %w", err)
 	}

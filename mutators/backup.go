@@ -52,27 +52,27 @@ func finish(plan Plan, pod *corev1.PodSpec, problems []Problem, hash func() (str
 // union joins the configurations that can be served together.
 func (in BackupInput) union(pod *corev1.PodSpec) (union, []Problem) {
 	volumes := volumeNames(pod, in.ClaimTemplates)
-	var u union
+	u := newUnion()
 	var problems []Problem
 	for _, c := range in.Configurations {
 		w := wish{name: c.Name, local: c.Local, runtime: c.Spec.RuntimeSettings, temp: c.Spec.TempDir}
 		if c.Spec.Target != nil {
 			w.mounts = c.Spec.Target.VolumeMounts
 		}
-		next, p := u, w.check(pod, volumes, in.Namespace.PodSecurity)
+		p := w.check(pod, volumes, in.Namespace.PodSecurity)
 		if p == nil {
-			next, p = u.with(w)
+			p = u.add(w)
 		}
 		if p != nil {
 			p.Configuration = c.Name
 			problems = append(problems, *p)
 			continue
 		}
-		u = next
 		if p := w.ignored(false); p != nil {
 			problems = append(problems, *p)
 		}
 	}
+	u.sort()
 	return u, problems
 }
 

@@ -60,8 +60,9 @@ func (u union) container(name, role string, s Settings, mounts []corev1.VolumeMo
 		EnvFrom:                  u.Container.EnvFrom,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
-	for _, e := range u.Container.Env {
-		if i := slices.IndexFunc(c.Env, func(o corev1.EnvVar) bool { return o.Name == e.Name }); i >= 0 {
+	own := c.Env
+	for _, e := range u.Container.Env { // each name once
+		if i := slices.IndexFunc(own, func(o corev1.EnvVar) bool { return o.Name == e.Name }); i >= 0 {
 			c.Env[i] = e
 		} else {
 			c.Env = append(c.Env, e)

@@ -1,6 +1,7 @@
 package mutators
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -118,9 +119,16 @@ func privileged(c *v1beta1.ContainerRuntimeSettings) bool {
 	return c != nil && c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged)
 }
 
+// maxQuoted is how many names a sentence lists: a tenant writes how many there are.
+const maxQuoted = 10
+
 func quoted(names map[string]bool) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
+	sorted := slices.Sorted(maps.Keys(names))
+	if more := len(sorted) - maxQuoted; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(sorted[:maxQuoted], ", "), more)
+	}
+	return strings.Join(sorted, ", ")
 }

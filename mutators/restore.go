@@ -16,14 +16,15 @@ func NewRestorePlan(in RestoreInput) (Plan, []Problem) {
 		w.mounts = in.Spec.Target.VolumeMounts
 	}
 	p := w.check(pod, volumeNames(pod, in.ClaimTemplates), in.Namespace.PodSecurity)
-	var u union
+	u := newUnion()
 	if p == nil {
-		u, p = union{}.with(w)
+		p = u.add(w)
 	}
 	if p != nil {
 		p.Configuration = in.Name
 		return Plan{}, []Problem{*p}
 	}
+	u.sort()
 	var problems []Problem
 	if p := w.ignored(true); p != nil {
 		problems = append(problems, *p)

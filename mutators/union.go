@@ -2,6 +2,7 @@ package mutators
 
 import (
 	"cmp"
+	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
@@ -43,69 +44,100 @@ type union struct {
 	SizeLimit *resource.Quantity               `json:"sizeLimit,omitempty"`
 	secrets   []corev1.LocalObjectReference
 	count     int
+	at        places
 }
 
-// with returns the union that covers w too, or why it cannot; the receiver is not changed.
-func (u union) with(w wish) (union, *Problem) {
-	out := u
-	out.Mounts = slices.Clone(u.Mounts)
-	out.Locals = slices.Clone(u.Locals)
+// places are the indexes of what a union holds: of mounts and backends by path, of variables by name, of
+// their sources by what they say. Tenants write thousands of each, in many configurations.
+type places struct{ mounts, locals, env, sources map[string]int }
+
+// newUnion is of nothing yet.
+func newUnion() union {
+	return union{at: places{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}}}
+}
+
+// sort puts what has no order into one, when all wishes are added.
+func (u *union) sort() {
+	slices.SortFunc(u.Mounts, func(a, b corev1.VolumeMount) int { return cmp.Compare(a.MountPath, b.MountPath) })
+	slices.SortFunc(u.Locals, func(a, b local) int { return cmp.Compare(a.Path, b.Path) })
+}
+
+// add has the union cover w too, or says why it cannot, and is then as it was.
+func (u *union) add(w wish) *Problem {
+	mounts, locals, container := len(u.Mounts), len(u.Locals), u.Container
+	p := u.take(w)
+	if p == nil {
+		u.count++
+		return nil
+	}
+	// What was added is at the end of each list.
+	for _, m := range u.Mounts[mounts:] {
+		delete(u.at.mounts, m.MountPath)
+	}
+	for _, l := range u.Locals[locals:] {
+		delete(u.at.locals, l.Path)
+	}
+	for _, e := range u.Container.Env[len(container.Env):] {
+		delete(u.at.env, e.Name)
+	}
+	for _, e := range u.Container.EnvFrom[len(container.EnvFrom):] {
+		delete(u.at.sources, sourceKey(e))
+	}
+	u.Mounts, u.Locals, u.Container = u.Mounts[:mounts], u.Locals[:locals], container
+	return p
+}
+
+// take adds what w asks for up to what cannot be added. Whatever is not a list at whose end it adds, it
+// changes last.
+func (u *union) take(w wish) *Problem {
 	for _, m := range w.mounts {
-		if p := out.mount(m); p != nil {
-			return u, p
+		if p := u.mount(m); p != nil {
+			return p
 		}
 	}
 	if w.local != nil {
-		if p := out.backend(local{Source: w.local.VolumeSource, Path: path.Clean(w.local.MountPath), SubPath: strings.Trim(path.Clean("/"+w.local.SubPath), "/")}); p != nil {
-			return u, p
+		if p := u.backend(local{Source: w.local.VolumeSource, Path: path.Clean(w.local.MountPath), SubPath: strings.Trim(path.Clean("/"+w.local.SubPath), "/")}); p != nil {
+			return p
 		}
 	}
-	if p := out.settings(w); p != nil {
-		return u, p
+	if p := u.settings(w.runtime.Container); p != nil {
+		return p
 	}
-	out.temporary(w.temp)
+	u.temporary(w.temp)
 	if w.runtime.Pod != nil {
-		out.secrets = append(slices.Clone(u.secrets), w.runtime.Pod.ImagePullSecrets...)
+		u.secrets = append(u.secrets, w.runtime.Pod.ImagePullSecrets...)
 	}
-	slices.SortFunc(out.Mounts, func(a, b corev1.VolumeMount) int { return cmp.Compare(a.MountPath, b.MountPath) })
-	slices.SortFunc(out.Locals, func(a, b local) int { return cmp.Compare(a.Path, b.Path) })
-	out.count++
-	return out, nil
+	return nil
 }
 
 func (u *union) mount(m corev1.VolumeMount) *Problem {
 	m.MountPath = path.Clean(m.MountPath)
-	for _, other := range u.Mounts {
-		if other.MountPath != m.MountPath {
-			continue
-		}
+	if i, taken := u.at.mounts[m.MountPath]; taken {
+		other := u.Mounts[i]
 		if equality.Semantic.DeepEqual(other, m) {
 			return nil
 		}
 		return problem(ProblemMountConflict, "volume %q is to be mounted at %s, where another configuration of this workload mounts volume %q differently: use the same volume, subPath and options, or another path", m.Name, m.MountPath, other.Name)
 	}
-	for _, l := range u.Locals {
-		if l.Path == m.MountPath {
-			return backendConflict(m.MountPath)
-		}
+	if _, taken := u.at.locals[m.MountPath]; taken {
+		return backendConflict(m.MountPath)
 	}
+	u.at.mounts[m.MountPath] = len(u.Mounts)
 	u.Mounts = append(u.Mounts, m)
 	return nil
 }
 
 func (u *union) backend(l local) *Problem {
-	for _, other := range u.Locals {
-		if other.Path != l.Path {
-			continue
-		}
-		if equality.Semantic.DeepEqual(other, l) {
+	if i, taken := u.at.locals[l.Path]; taken {
+		if equality.Semantic.DeepEqual(u.Locals[i], l) {
 			return nil
 		}
 		return problem(ProblemMountConflict, "two Repositories of this workload mount different volumes at %s: give one of them another spec.backend.local.mountPath", l.Path)
 	}
-	if slices.ContainsFunc(u.Mounts, func(m corev1.VolumeMount) bool { return m.MountPath == l.Path }) {
+	if _, taken := u.at.mounts[l.Path]; taken {
 		return backendConflict(l.Path)
 	}
+	u.at.locals[l.Path] = len(u.Locals)
 	u.Locals = append(u.Locals, l)
 	return nil
 }
@@ -129,49 +161,68 @@ func (u *union) temporary(t v1beta1.EmptyDirSettings) {
 
 // settings joins the container settings: the larger resources, all variables, and the other fields
 // of whoever sets them, as long as nobody sets them differently.
-func (u *union) settings(w wish) *Problem {
-	c := w.runtime.Container
+func (u *union) settings(c *v1beta1.ContainerRuntimeSettings) *Problem {
 	if c == nil {
 		return nil
 	}
-	out := *u.Container.DeepCopy()
+	if p := u.environment(c); p != nil {
+		return p
+	}
+	out := &u.Container
+	for _, field := range []struct {
+		name string
+		same bool
+	}{
+		{"securityContext", same(&out.SecurityContext, c.SecurityContext)},
+		{"livenessProbe", same(&out.LivenessProbe, c.LivenessProbe)},
+		{"readinessProbe", same(&out.ReadinessProbe, c.ReadinessProbe)},
+		{"lifecycle", same(&out.Lifecycle, c.Lifecycle)},
+	} {
+		if !field.same {
+			return problem(ProblemSettings, "spec.runtimeSettings.container.%s differs from that of another configuration of this workload, and they share one container: use the same or set it in one of them", field.name)
+		}
+	}
 	larger(&out.Resources.Requests, c.Resources.Requests)
 	larger(&out.Resources.Limits, c.Resources.Limits)
 	if len(c.Resources.Claims) > 0 {
 		out.Resources.Claims = c.Resources.Claims
 	}
+	return nil
+}
+
+// environment adds variables, and where they come from.
+func (u *union) environment(c *v1beta1.ContainerRuntimeSettings) *Problem {
+	out := &u.Container
 	for _, e := range c.Env {
-		i := slices.IndexFunc(out.Env, func(o corev1.EnvVar) bool { return o.Name == e.Name })
+		i, taken := u.at.env[e.Name]
 		switch {
-		case i < 0:
+		case !taken:
+			u.at.env[e.Name] = len(out.Env)
 			out.Env = append(out.Env, e)
 		case !equality.Semantic.DeepEqual(out.Env[i], e):
 			return problem(ProblemSettings, "environment variable %s has another value in another configuration of this workload, and they share one container: set it in one of them", e.Name)
 		}
 	}
 	for _, e := range c.EnvFrom {
-		if !slices.ContainsFunc(out.EnvFrom, func(o corev1.EnvFromSource) bool { return equality.Semantic.DeepEqual(o, e) }) {
+		key := sourceKey(e)
+		if _, taken := u.at.sources[key]; !taken {
+			u.at.sources[key] = len(out.EnvFrom)
 			out.EnvFrom = append(out.EnvFrom, e)
 		}
 	}
-	for _, field := range []struct {
-		name string
-		same bool
-	}{
-		{"securityContext", join(&out.SecurityContext, c.SecurityContext)},
-		{"livenessProbe", join(&out.LivenessProbe, c.LivenessProbe)},
-		{"readinessProbe", join(&out.ReadinessProbe, c.ReadinessProbe)},
-		{"lifecycle", join(&out.Lifecycle, c.Lifecycle)},
-	} {
-		if !field.same {
-			return problem(ProblemSettings, "spec.runtimeSettings.container.%s differs from that of another configuration of this workload, and they share one container: use the same or set it in one of them", field.name)
-		}
-	}
-	u.Container = out
 	return nil
 }
 
-func join[T any](have **T, want *T) bool {
+// sourceKey is what a source of variables says, to tell it from others.
+func sourceKey(e corev1.EnvFromSource) string {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return e.Prefix // strings and flags can be encoded
+	}
+	return string(text)
+}
+
+func same[T any](have **T, want *T) bool {
 	if want == nil {
 		return true
 	}
@@ -200,8 +251,9 @@ func (w wish) check(pod *corev1.PodSpec, volumes map[string]bool, level Level) *
 	if pod.OS != nil && pod.OS.Name == corev1.Windows {
 		return problem(ProblemOS, "the pod runs on Windows: only Linux pods can be backed up")
 	}
+	variables := w.variables()
 	for _, m := range w.mounts {
-		if p := w.checkMount(m, volumes, privileged(w.runtime.Container)); p != nil {
+		if p := w.checkMount(m, volumes, variables); p != nil {
 			return p
 		}
 	}
@@ -214,29 +266,37 @@ func (w wish) check(pod *corev1.PodSpec, volumes map[string]bool, level Level) *
 	return checkSource(w.local.VolumeSource, level)
 }
 
-func (w wish) checkMount(m corev1.VolumeMount, volumes map[string]bool, privileged bool) *Problem {
+func (w wish) checkMount(m corev1.VolumeMount, volumes, variables map[string]bool) *Problem {
 	switch {
 	case !volumes[m.Name]:
 		return problem(ProblemNoVolume, "volume %q is not in the pod template, which has %s", m.Name, quoted(volumes))
 	case Hides(m.MountPath):
 		return reserved(m.MountPath)
-	case m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional && !privileged:
+	case m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional && !privileged(w.runtime.Container):
 		return problem(ProblemPropagation, "volume %q is to be mounted with mountPropagation Bidirectional, which only privileged containers may: use HostToContainer", m.Name)
 	}
 	if w.runtime.Container != nil && len(w.runtime.Container.EnvFrom) > 0 {
 		return nil
 	}
 	for _, match := range variable.FindAllStringSubmatch(m.SubPathExpr, -1) {
-		if !strings.HasPrefix(match[0], "$$") && !w.hasVariable(match[1]) {
+		if !strings.HasPrefix(match[0], "$$") && !variables[match[1]] {
 			return problem(ProblemSubPath, "subPathExpr %q uses %s, which our container does not have: add it to spec.runtimeSettings.container.env", m.SubPathExpr, match[1])
 		}
 	}
 	return nil
 }
 
-func (w wish) hasVariable(name string) bool {
-	has := func(e corev1.EnvVar) bool { return e.Name == name }
-	return slices.ContainsFunc(ownEnv(), has) || w.runtime.Container != nil && slices.ContainsFunc(w.runtime.Container.Env, has)
+// variables are those that the container will have, but for those of ConfigMaps and Secrets.
+func (w wish) variables() map[string]bool {
+	all := ownEnv()
+	if w.runtime.Container != nil {
+		all = append(all, w.runtime.Container.Env...)
+	}
+	out := make(map[string]bool, len(all))
+	for _, e := range all {
+		out[e.Name] = true
+	}
+	return out
 }
 
 // checkSource is the restriction of volume types of Pod Security.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
@@ -30,15 +32,20 @@ func DefaultFor(o *Object, byHand bool, policies []*Policy, own string) blueprin
 		return blueprint.Default{}
 	}
 	if names := NamespaceDefault(o.Namespace.Annotations); len(names) > 0 {
-		return blueprint.Default{Blueprints: names, Source: fmt.Sprintf("Namespace %q", o.Namespace.Name)}
+		return blueprint.Default{Blueprints: names, Source: fmt.Sprintf("Namespace %q", o.Namespace.Name), Field: namespaceDefaultField()}
 	}
 	sorted := slices.SortedFunc(slices.Values(policies), func(a, b *Policy) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range sorted {
 		if p.action() == v1beta1.ActionDefault && p.Spec.Default != nil && p.Selects(o, own) {
-			return blueprint.Default{Blueprints: []string{p.Spec.Default.Blueprint}, Source: fmt.Sprintf("ProtectionPolicy %q", p.Name)}
+			return blueprint.Default{Blueprints: []string{p.Spec.Default.Blueprint}, Source: fmt.Sprintf("ProtectionPolicy %q", p.Name), Field: "spec.default.blueprint"}
 		}
 	}
 	return blueprint.Default{}
+}
+
+// namespaceDefaultField is the annotation of a Namespace that asks for blueprints.
+func namespaceDefaultField() string {
+	return field.NewPath("metadata", "annotations").Key(api.AnnotationBlueprint).String()
 }
 
 // NamespaceDefault returns the names of the blueprints that a Namespace's annotation asks for.

@@ -1,9 +1,11 @@
 package protection
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -73,21 +75,52 @@ type Backup struct {
 // maxExemption bounds what is taken over of an exemption's reason.
 const maxExemption = 256
 
+// maxShown bounds what is repeated of what is no reason.
+const maxShown = 32
+
 // Exemption returns why an object needs no backup, by its annotation or by its namespace's; false where
 // neither gives a reason. An annotation without a reason exempts nothing.
 func Exemption(object, namespace map[string]string) (string, bool) {
 	for _, annotations := range []map[string]string{object, namespace} {
-		if reason := clean(annotations[api.AnnotationExemption]); reason != "" {
+		if reason := clean(annotations[api.AnnotationExemption]); isReason(reason) {
 			return reason, true
 		}
 	}
 	return "", false
 }
 
-// EmptyExemption tells that an object is annotated as exempt without saying why.
-func EmptyExemption(annotations map[string]string) bool {
+// Unreasoned says, of an annotation that is to exempt and gives no reason, what it holds instead and what
+// to write; empty where there is a reason, or no annotation.
+func Unreasoned(annotations map[string]string) string {
 	value, has := annotations[api.AnnotationExemption]
-	return has && clean(value) == ""
+	switch value = clean(value); {
+	case !has || isReason(value):
+		return ""
+	case value == "":
+		value = "is empty"
+	default:
+		if len(value) > maxShown {
+			value = strings.ToValidUTF8(value[:maxShown], "") + "…"
+		}
+		value = fmt.Sprintf("is %q, which is no reason,", value)
+	}
+	return fmt.Sprintf("the annotation %s %s and exempts nothing: say in words why no backup is needed, for example %q, or remove it",
+		api.AnnotationExemption, value, "a cache that is filled again")
+}
+
+// isReason tells whether a text says why. What answers whether, such as true or 1, does not: whoever reads
+// the list of what is exempt would learn nothing from it.
+func isReason(text string) bool {
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsMark(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
+	return utf8.RuneCountInString(letters) > 1 && !slices.Contains([]string{
+		"true", "false", "yes", "no", "on", "off", "ok", "enable", "enabled", "disable", "disabled",
+		"exempt", "exempted", "exemption", "ignore", "ignored", "skip", "skipped", "none", "null", "nil", "na", "todo", "tbd",
+	}, letters)
 }
 
 // clean makes one line of a text of somebody's, which ends up in a status and on terminals.

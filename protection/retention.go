@@ -20,7 +20,7 @@ const (
 // nothing, and the first of the others began as long ago as these are long. Beside that, n snapshots have
 // n-1 gaps. Tags are put on by hand, and keep nothing of scheduled backups.
 func reach(r *v1beta1.RetentionPolicy, shortest time.Duration) time.Duration {
-	if r.DryRun {
+	if r.DryRun || r.IsEmpty() {
 		return forever
 	}
 	back := times(r.KeepLast-1, shortest)

@@ -25,6 +25,9 @@ type bucket struct {
 // each rule the newest snapshot of each of the last n units that have one, and the oldest of all while a
 // rule has some left.
 func forget(snapshots []time.Time, r *v1beta1.RetentionPolicy) []time.Time {
+	if r.KeepLast+r.KeepHourly+r.KeepDaily+r.KeepWeekly+r.KeepMonthly+r.KeepYearly == 0 {
+		return snapshots // without a rule restic removes nothing
+	}
 	buckets := []bucket{
 		{r.KeepLast, func(_ time.Time, nr int) int { return nr }, -1},
 		{r.KeepHourly, func(t time.Time, _ int) int { return (t.Year()*1000+t.YearDay())*24 + t.Hour() }, -1},
@@ -140,6 +143,7 @@ func TestHowFarCountsReach(t *testing.T) {
 		"a unit is as long as its schedule":                           {"@weekly", v1beta1.RetentionPolicy{KeepDaily: 5}, 28 * day},
 		"of several rules one is enough":                              {"@daily", v1beta1.RetentionPolicy{KeepDaily: 8, KeepMonthly: 4}, 59 * day},
 		"tags keep nothing of what is scheduled":                      {"@daily", v1beta1.RetentionPolicy{KeepTags: []string{"release"}}, 0},
+		"without a rule nothing is removed":                           {"@daily", v1beta1.RetentionPolicy{Prune: true}, 100 * 365 * day},
 		"without a schedule nothing is kept":                          {"", v1beta1.RetentionPolicy{KeepDaily: 30}, 0},
 		"not even where nothing is removed":                           {"", v1beta1.RetentionPolicy{DryRun: true}, 0},
 	} {

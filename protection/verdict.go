@@ -94,9 +94,10 @@ func (p *Policy) Judge(o *Object, own string) Verdict {
 	if reason, ok := Exemption(o.Annotations, o.Namespace.Annotations); ok {
 		return Verdict{State: Exempt, Exemption: reason}
 	}
-	if EmptyExemption(o.Annotations) {
-		faults = append(faults, Fault{UnreasonedExemption, fmt.Sprintf("the annotation %s is empty: it counts where it says why the %s needs no backup, for example %q",
-			api.AnnotationExemption, o.Kind, "a cache that is filled again")})
+	if text := Unreasoned(o.Annotations); text != "" {
+		faults = append(faults, Fault{UnreasonedExemption, text})
+	} else if text := Unreasoned(o.Namespace.Annotations); text != "" {
+		faults = append(faults, Fault{UnreasonedExemption, fmt.Sprintf("of namespace %q: %s", o.Namespace.Name, text)})
 	}
 	return Verdict{State: Unprotected, Faults: faults}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/protection"
@@ -107,9 +108,32 @@ func results(t *testing.T, parts map[string][]byte) []txtar.File {
 		out = append(out, txtar.File{Name: "warnings", Data: []byte(strings.Join(a.Warnings, "\n") + "\n")})
 	}
 	if d := protection.DefaultFor(o, byHand, []*protection.Policy{p}, own); len(d.Blueprints) > 0 {
-		out = append(out, txtar.File{Name: "default", Data: []byte(strings.Join(d.Blueprints, ", ") + " by " + d.Source + "\n")})
+		out = append(out, txtar.File{Name: "default", Data: []byte(strings.Join(d.Blueprints, ", ") + " by " + d.Source + ", " + d.Field + "\n")})
 	}
 	return out
+}
+
+// Whoever lists what is exempt wants to read why: whether is what policies ask already.
+func TestAReasonIsInWords(t *testing.T) {
+	for text, is := range map[string]bool{
+		"": false, " ": false, "true": false, "True": false, "\"true\"": false, "false": false, "yes": false, "No.": false, "1": false, "0": false,
+		"x": false, "-": false, "n/a": false, "2026-01-01": false, "on": false, "enabled": false, "exempt": false, "none": false, "null": false, "TODO": false,
+		"cache": true, "a cache": true, "OPS-1234": true, "true copy of another volume": true, "no data": true, "暫存": true, "кэш": true, "キャッシュ": true,
+	} {
+		annotations := map[string]string{api.AnnotationExemption: text}
+		if _, ok := protection.Exemption(annotations, nil); ok != is {
+			t.Errorf("%q exempts: %v", text, ok)
+		}
+		if said := protection.Unreasoned(annotations); is == (said != "") || len(said) > 256 || !is && !strings.Contains(said, "say in words why") {
+			t.Errorf("%q: %q", text, said)
+		}
+	}
+	if said := protection.Unreasoned(nil); said != "" {
+		t.Errorf("without an annotation: %q", said)
+	}
+	if said := protection.Unreasoned(map[string]string{api.AnnotationExemption: strings.Repeat("1", 1000)}); len(said) > 256 {
+		t.Errorf("%d bytes", len(said))
+	}
 }
 
 func lines(list field.ErrorList) string {

@@ -13,7 +13,7 @@ func (o *Repository) retentionDue() (*User, string) {
 	for i := range o.Users {
 		u := &o.Users[i]
 		last := u.Config.Status.LastSession
-		if u.Held != "" || last == nil || !leftSnapshots(u.Config.Status) || NoRetention(u.Config.Spec.RetentionPolicy) {
+		if u.Held != "" || last == nil || !leftSnapshots(u.Config.Status) || u.Config.Spec.RetentionPolicy.IsEmpty() {
 			continue
 		}
 		seen := slices.IndexFunc(o.Repository.Status.Retentions, func(r v1alpha1.RetentionStatus) bool {
@@ -45,12 +45,6 @@ func leftSnapshots(st v1beta1.BackupConfigurationStatus) bool {
 // KeepsAll tells whether retention leaves all snapshots of a host alone: its newest backup failed, and
 // those that it has may be the last that it will ever have.
 func KeepsAll(h v1beta1.HostResult) bool { return h.Phase != v1beta1.HostBackupSucceeded }
-
-// NoRetention tells whether a policy names nothing to keep: then nothing is ever removed.
-func NoRetention(p v1beta1.RetentionPolicy) bool {
-	return p.KeepLast == 0 && p.KeepHourly == 0 && p.KeepDaily == 0 && p.KeepWeekly == 0 &&
-		p.KeepMonthly == 0 && p.KeepYearly == 0 && len(p.KeepTags) == 0
-}
 
 // PruneDue tells whether retention may prune now.
 func PruneDue(st v1alpha1.RepositoryStatus, p v1beta1.RetentionPolicy, now time.Time) bool {

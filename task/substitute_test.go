@@ -2,6 +2,7 @@ package task
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +145,28 @@ func TestSubstituteInNamesFields(t *testing.T) {
 	}
 	if FieldErrors(nil) != nil {
 		t.Fatal("no error has field errors")
+	}
+}
+
+// Who goes on after an unknown variable finds something in its place that is wrong nowhere.
+func TestResolveInPutsSomethingInPlaceOfWhatCannotBeResolved(t *testing.T) {
+	v := outer{Inner: &inner{Prefix: "a/${X}", List: []string{"${NAME}", "${"}}, Map: map[string]string{"a": "${Y}", "b": "$${Z}"}}
+	faults, all := ResolveIn(&v, "spec", values(), "x")
+	want := outer{Inner: &inner{Prefix: "x", List: []string{"web", "x"}}, Map: map[string]string{"a": "x", "b": "${Z}"}}
+	if diff := cmp.Diff(want, v, cmp.AllowUnexported(outer{}, inner{})); diff != "" || len(faults) != 3 || !all {
+		t.Fatalf("%v %v\n%s", faults, all, diff)
+	}
+	many := outer{Inner: &inner{List: slices.Repeat([]string{"${X}"}, maxErrors)}}
+	if faults, all := ResolveIn(&many, "spec", values(), "x"); len(faults) != maxErrors || !all {
+		t.Errorf("%d faults, all: %v", len(faults), all)
+	}
+	many.Inner.List = slices.Repeat([]string{"${X}"}, maxErrors+1)
+	if faults, all := ResolveIn(&many, "spec", values(), "x"); len(faults) != maxErrors || all {
+		t.Errorf("%d faults of one more, all: %v", len(faults), all)
+	}
+	long := outer{Inner: &inner{List: slices.Repeat([]string{"${big}"}, 9)}}
+	if faults, all := ResolveIn(&long, "spec", map[string]string{"big": strings.Repeat("b", maxLength)}, "x"); len(faults) != 1 || all {
+		t.Errorf("%v of what is too long in all, all: %v", faults, all)
 	}
 }
 

@@ -33,6 +33,15 @@ func SubstituteIn[T any](v *T, root string, values map[string]string) error {
 	return errors.Join(w.errs...)
 }
 
+// ResolveIn is SubstituteIn for whoever looks at the rest of *v too: a string that cannot be resolved
+// becomes instead, so that it makes no further faults. All is false where not each of those is among the
+// errors, or where the whole became too long: *v must then not be used.
+func ResolveIn[T any](v *T, root string, values map[string]string, instead string) (faults []*FieldError, all bool) {
+	w := walker{values: values, left: maxTotal, instead: &instead}
+	w.root(v, root)
+	return FieldErrors(errors.Join(w.errs...)), !w.more && w.left >= 0
+}
+
 // CheckIn returns an error of SubstituteIn for every string inside v whose variables cannot be read,
 // whatever their values. V is not changed.
 func CheckIn[T any](v *T, root string) error {
@@ -64,6 +73,10 @@ type walker struct {
 	left int
 	// check only reads variables, and changes nothing.
 	check bool
+	// instead is put where a string cannot be resolved; nil: it stays.
+	instead *string
+	// more tells that there were errors beyond the limit.
+	more bool
 }
 
 // root walks through what v points at.
@@ -119,6 +132,9 @@ func (w *walker) leaf(v reflect.Value, path string) {
 	switch w.left -= len(out); {
 	case err != nil:
 		w.fail(path, err)
+		if w.instead != nil {
+			v.SetString(*w.instead)
+		}
 	case w.left < 0:
 		w.fail(path, &TooLongError{Limit: maxTotal})
 	case out != in:
@@ -127,9 +143,11 @@ func (w *walker) leaf(v reflect.Value, path string) {
 }
 
 func (w *walker) fail(path string, err error) {
-	if len(w.errs) < maxErrors {
-		w.errs = append(w.errs, &FieldError{Field: path, Err: err})
+	if len(w.errs) == maxErrors {
+		w.more = true
+		return
 	}
+	w.errs = append(w.errs, &FieldError{Field: path, Err: err})
 }
 
 // mapping walks the values of a map in the order of its keys, so that errors come in one order.

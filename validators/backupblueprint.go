@@ -3,6 +3,7 @@ package validators
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -42,20 +43,41 @@ func blueprintSpec(stored *v1beta1.BackupBlueprintSpec) Result {
 	r.drafts(forms)
 	first, other := sample("web", "demo"), sample("db", "prod")
 	second := *spec.DeepCopy()
-	err := task.SubstituteIn(&spec, "spec", blueprint.Variables(&first))
-	for _, f := range task.FieldErrors(err) {
+	unresolved, all := task.ResolveIn(&spec, "spec", blueprint.Variables(&first), instead)
+	for _, f := range unresolved {
 		r.variable(f)
 	}
-	if err != nil {
+	if !all {
 		return r
 	}
 	// What the first target resolves the second does too: the names are the same.
-	_ = task.SubstituteIn(&second, "spec", blueprint.Variables(&other))
+	_, _ = task.ResolveIn(&second, "spec", blueprint.Variables(&other), instead)
+	rest := resolvedSpec(&spec, at)
+	// Of a field whose text is not known nothing else can be wrong.
+	rest.Errors = slices.DeleteFunc(rest.Errors, func(e *field.Error) bool {
+		return slices.ContainsFunc(unresolved, func(f *task.FieldError) bool { return f.Field == e.Field })
+	})
+	r.add(rest.Errors...)
+	for _, text := range rest.Warnings {
+		r.warning(text)
+	}
+	if !slices.ContainsFunc(unresolved, func(f *task.FieldError) bool { return strings.HasPrefix(f.Field, "spec.backend.") }) {
+		r.shared(&spec.Backend, &second.Backend, at.Child("backend"))
+	}
+	return r
+}
+
+// instead stands where variables cannot be resolved. It is a name, so that no list or selector is wrong
+// for it as a whole.
+const instead = "x"
+
+// resolvedSpec checks a spec whose variables are resolved.
+func resolvedSpec(spec *v1beta1.BackupBlueprintSpec, at *field.Path) Result {
+	var r Result
 	r.backend(&spec.Backend, at.Child("backend"))
-	r.shared(&spec.Backend, &second.Backend, at.Child("backend"))
 	r.later(spec.WipeOut, at.Child("wipeOut"), "deletion of the data together with the Repository is")
 	r.usagePolicy(spec.UsagePolicy, at.Child("usagePolicy"))
-	r.allowed(&spec, at)
+	r.allowed(spec, at)
 	r.namespace(spec.BackupNamespace, "that of the target", at.Child("backupNamespace"))
 	r.namespace(spec.RepoNamespace, "that of the target", at.Child("repoNamespace"))
 	r.schedule(spec.Schedule, spec.TimeZone, at)

@@ -1,6 +1,7 @@
 package validators
 
 import (
+	"cmp"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -10,13 +11,13 @@ import (
 )
 
 // Expansion validates what annotations expand into by the rules of Repository and
-// BackupConfiguration. The errors stand at the annotation and name the object, since that is what
-// the person wrote. Facts are those of the configurations; the warnings are those of the
+// BackupConfiguration. The errors stand where the blueprint is asked for, at an annotation or at a
+// default, and name the object, since that is what a person wrote. Facts are those of the configurations; the warnings are those of the
 // configurations alone, since those of the backend were said to the blueprint's author.
 func Expansion(e *blueprint.Expansion, f Facts) Result {
 	var r Result
-	at := field.NewPath("metadata", "annotations").Key(api.AnnotationBlueprint)
 	for _, p := range e.Pairs {
+		at := field.NewPath(cmp.Or(p.Where, "metadata.annotations["+api.AnnotationBlueprint+"]"))
 		repo := Repository(p.Repository, nil, Facts{})
 		f.Repository = p.Repository
 		c := BackupConfiguration(p.Configuration, nil, f)

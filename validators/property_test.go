@@ -55,6 +55,19 @@ func TestExpansionIsHeldToTheSameRules(t *testing.T) {
 	}
 }
 
+// Whoever owns a workload that a policy has backed up has no annotation to look at.
+func TestExpansionOfADefaultNamesWhereItIsAskedFor(t *testing.T) {
+	in := blueprintOf(true)
+	delete(in.Target.Annotations, api.AnnotationBlueprint)
+	in.Default = blueprint.Default{Blueprints: []string{"daily"}, Source: `ProtectionPolicy "production"`, Field: "spec.default.blueprint"}
+	e, problems := blueprint.Expand(in)
+	res := validators.Expansion(e, validators.Facts{})
+	const want = `ProtectionPolicy "production", spec.default.blueprint: Invalid value: "daily": the Repository it gives: spec.wipeOut: Forbidden: `
+	if len(problems) > 0 || len(res.Errors) != 2 || !strings.HasPrefix(res.Errors[0].Error(), want) {
+		t.Fatalf("%v %v", problems, res.Errors)
+	}
+}
+
 // FuzzValidators holds every validator to never panicking, whatever is missing in an object.
 func FuzzValidators(f *testing.F) {
 	f.Add([]byte("spec: {}"))

@@ -42,9 +42,10 @@ func (r *Result) pace(s scheduler.Schedule, expr string, path *field.Path) {
 	}
 }
 
-// retention checks a policy. The newest complete snapshot is always kept, but that is hardly meant.
+// retention checks a policy, and tells of what is hardly meant: one without any rule removes nothing, ever,
+// and one of tags alone removes all that is scheduled but the newest complete snapshot, which always stays.
 func (r *Result) retention(p *v1beta1.RetentionPolicy, path *field.Path) {
-	keeps := false
+	counts := false
 	for _, k := range []struct {
 		name string
 		n    int64
@@ -56,7 +57,7 @@ func (r *Result) retention(p *v1beta1.RetentionPolicy, path *field.Path) {
 		{"keepMonthly", p.KeepMonthly},
 		{"keepYearly", p.KeepYearly},
 	} {
-		keeps = keeps || k.n > 0
+		counts = counts || k.n != 0
 		if k.n < 0 {
 			r.add(field.Invalid(path.Child(k.name), k.n, "must not be negative; for example 5"))
 		}
@@ -66,8 +67,11 @@ func (r *Result) retention(p *v1beta1.RetentionPolicy, path *field.Path) {
 			r.add(field.Invalid(path.Child("keepTags").Index(i), tag, "must not be empty; for example release"))
 		}
 	}
-	if !keeps && len(p.KeepTags) == 0 {
-		r.warn("%s keeps nothing but the newest complete snapshot of each path; for example keepLast: 5", path)
+	switch {
+	case p.IsEmpty():
+		r.warn("%s says of nothing that it is kept, so nothing is ever removed, and the repository grows without end; for example keepLast: 5", path)
+	case !counts:
+		r.warn("%s keeps, beside what is tagged by hand, nothing but the newest complete snapshot of each path; for example keepLast: 5", path)
 	}
 	if p.DryRun {
 		r.warn("%s: nothing is removed as long as it is true", path.Child("dryRun"))

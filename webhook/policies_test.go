@@ -149,8 +149,8 @@ func TestAPolicyIsAskedAboutTheObjectBeforeAndAfter(t *testing.T) {
 func TestADefaultAtAdmission(t *testing.T) {
 	const path = "/mutate/workloads/default"
 	wanted := webhook.Wanted{Stamp: mutators.Stamp{Inject: "h1"}}
-	applied := blueprint.Default{Blueprints: []string{"gold"}, Source: `ProtectionPolicy "all"`}
-	missing := blueprint.Default{Blueprints: []string{"gone"}, Source: `ProtectionPolicy "all"`}
+	applied := blueprint.Default{Blueprints: []string{"gold"}, Source: `ProtectionPolicy "all"`, Field: "spec.default.blueprint"}
+	missing := blueprint.Default{Blueprints: []string{"gone"}, Source: `ProtectionPolicy "all"`, Field: "spec.default.blueprint"}
 	claimed := func(d *appsv1.Deployment) {
 		d.Spec.Template.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c"}}
 	}
@@ -167,13 +167,16 @@ func TestADefaultAtAdmission(t *testing.T) {
 		},
 		"one that runs is left to the controller": {deployment(nil, claimed), deployment(nil, claimed), applied, "allowed NotOurs", "", ""},
 		"a missing blueprint is not its owner's fault": {
-			deployment(nil, claimed), nil, missing, "patched Stamped", "h1", `not backed up: ProtectionPolicy "all": Invalid value: "gone"`,
+			deployment(nil, claimed), nil, missing, "patched Stamped", "h1", `not backed up: ProtectionPolicy "all", spec.default.blueprint: Invalid value: "gone"`,
 		},
 		"nor are paths that fit no mount a reason to refuse": {
 			deployment(paths, claimed), nil, applied, "patched Stamped", "h1", "not backed up: metadata.annotations[stash.appscode.com/target-paths]",
 		},
 		"an exemption without a reason is told": {
-			deployment(map[string]string{api.AnnotationExemption: " "}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", "exempts nothing: say why",
+			deployment(map[string]string{api.AnnotationExemption: " "}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", "is empty and exempts nothing: say in words why",
+		},
+		"a switch is not one": {
+			deployment(map[string]string{api.AnnotationExemption: "true"}, nil), nil, blueprint.Default{}, "patched Stamped", "h1", `is "true", which is no reason, and exempts nothing`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

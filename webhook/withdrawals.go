@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/protection"
 )
 
 // changesProtection is true where a namespace's labels change, by which policies select, or an annotation
@@ -78,7 +79,21 @@ func (o *Options) withdrawal(ctx context.Context, v *review) answer {
 		}
 		return deny(Unprotected, "%s; a workload that is to go too is deleted first", strings.Join(details, "; "))
 	}
+	said.Warnings = append(said.Warnings, w.unreasoned()...)
 	return judged(v, said)
+}
+
+// unreasoned tells whoever sets an exemption on a namespace that it is none: it takes nothing from anybody,
+// and would else be seen in the status of policies alone.
+func (w *Withdrawal) unreasoned() []string {
+	before, after := w.NamespaceBefore, w.NamespaceAfter
+	if before == nil || after == nil || before.Annotations[api.AnnotationExemption] == after.Annotations[api.AnnotationExemption] {
+		return nil
+	}
+	if text := protection.Unreasoned(after.Annotations); text != "" {
+		return []string{text}
+	}
+	return nil
 }
 
 // readWithdrawal decodes the request, or answers it.

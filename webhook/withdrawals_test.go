@@ -71,6 +71,8 @@ func TestRequestsThatTakeProtectionFromOthers(t *testing.T) {
 		"a warning":                     {cluster{answer: protection.Answer{Warnings: []string{"it would leave web"}}}, backupWith(paused), backupWith(asIs), "allowed Warned", "it would leave web", true},
 		"nobody knows":                  {cluster{err: errors.New("gone")}, backupWith(paused), backupWith(asIs), "allowed LookupFailed", "looks later: gone", true},
 		"metadata is nobody's business": {cluster{answer: refusal}, backupWith(func(c *v1beta1.BackupConfiguration) { c.Labels = by }), backupWith(asIs), "allowed Valid", "", false},
+		"an exemption that is none":     {cluster{}, namespaceWith(nil, map[string]string{api.AnnotationExemption: "true"}), namespaceWith(nil, nil), "allowed Warned", `is "true", which is no reason`, true},
+		"one that was none before":      {cluster{}, namespaceWith(by, map[string]string{api.AnnotationExemption: "true"}), namespaceWith(nil, map[string]string{api.AnnotationExemption: "true"}), "allowed Valid", "", true},
 		"a namespace that goes":         {cluster{answer: refusal}, going, namespaceWith(nil, by), "allowed Valid", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/protection"
@@ -48,8 +47,8 @@ func (o *Options) workload(ctx context.Context, v *review, policy admissionregis
 	case relevant || byDefault && w.oldTemplate == nil:
 		warnings = slices.Concat(expansion.Warnings, checked.Warnings)
 	}
-	if protection.EmptyExemption(w.target.Annotations) {
-		warnings = append(warnings, fmt.Sprintf("the annotation %s is empty, and exempts nothing: say why no backup is needed", api.AnnotationExemption))
+	if text := protection.Unreasoned(w.target.Annotations); text != "" {
+		warnings = append(warnings, text)
 	}
 	warnings = append(warnings, blueprint.Unknown(w.oldAnnotations, w.target.Annotations)...)
 	wanted, err := o.Workloads.Wanted(ctx, Workload{Namespace: v.namespace, Kind: w.target.Kind, Object: w.object, Pairs: expansion.Pairs})

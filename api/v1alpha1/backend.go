@@ -47,11 +47,18 @@ type LocalSpec struct {
 	SubPath string `json:"subPath,omitempty"`
 }
 
-// S3Spec is a bucket that speaks Amazon S3's protocol.
+// S3Spec is a bucket that speaks Amazon S3's protocol. Endpoint and bucket must be given: rules ask for
+// them, since they can say what to write, which the schema's required cannot.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.endpoint)",message="the server's host or URL; for example s3.amazonaws.com or https://minio.example:9000",fieldPath=".endpoint",reason=FieldValueRequired
+// +kubebuilder:validation:XValidation:rule="has(self.bucket)",message="the name of a bucket that exists; for example backups",fieldPath=".bucket",reason=FieldValueRequired
 type S3Spec struct {
-	// Endpoint is the server's host or URL, for example s3.amazonaws.com or https://minio.example:9000.
+	// Endpoint is the server's host or URL, for example s3.amazonaws.com or https://minio.example:9000. It
+	// must be given.
+	// +optional
 	Endpoint string `json:"endpoint"`
-	// Bucket must exist.
+	// Bucket must be given, and must exist.
+	// +optional
 	Bucket string `json:"bucket"`
 	// Prefix is the path inside the bucket that holds the repository.
 	// +optional

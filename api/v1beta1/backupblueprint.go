@@ -12,7 +12,6 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=backupblueprints,singular=backupblueprint,shortName=bb,scope=Cluster,categories={stash,appscode}
-// +kubebuilder:printcolumn:name="Task",type=string,JSONPath=`.spec.task.name`
 // +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type BackupBlueprint struct {
@@ -41,7 +40,6 @@ type BackupBlueprintList struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=backuptemplates,singular=backuptemplate,shortName=bt,scope=Cluster,categories={stash,appscode}
-// +kubebuilder:printcolumn:name="Task",type=string,JSONPath=`.spec.task.name`
 // +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type BackupTemplate struct {

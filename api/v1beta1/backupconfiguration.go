@@ -13,7 +13,6 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=backupconfigurations,singular=backupconfiguration,shortName=bc,categories={stash,appscode,all}
 // +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target.ref.name`
-// +kubebuilder:printcolumn:name="Task",type=string,priority=1,JSONPath=`.spec.task.name`
 // +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
 // +kubebuilder:printcolumn:name="Paused",type=boolean,JSONPath=`.spec.paused`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`

@@ -147,6 +147,7 @@ type EmptyDirSettings struct {
 }
 
 // RetentionPolicy says which snapshots are kept; the newest complete one that holds data always is.
+// Where it says of nothing that it is kept, nothing is removed.
 type RetentionPolicy struct {
 	// Name of the policy, for people.
 	// +optional
@@ -184,6 +185,12 @@ type RetentionPolicy struct {
 	// DryRun only computes what would be removed, and says it in conditions. Default: false.
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`
+}
+
+// IsEmpty tells that the policy says of nothing that it is kept: then nothing is ever removed.
+func (p *RetentionPolicy) IsEmpty() bool {
+	return p.KeepLast == 0 && p.KeepHourly == 0 && p.KeepDaily == 0 && p.KeepWeekly == 0 &&
+		p.KeepMonthly == 0 && p.KeepYearly == 0 && len(p.KeepTags) == 0
 }
 
 // RetryConfig says how a failed session is retried.

@@ -19,6 +19,12 @@ func testDeploy(t *testing.T, s *apiserver.Server) {
 	if diff, err := s.TryKubectl(t, "", "diff", "--kustomize", filepath.Join(apiserver.Root, "deploy")); err != nil {
 		t.Errorf("what was applied is not what is stored (%v):\n%s", err, diff)
 	}
+	for line := range strings.Lines(s.Kubectl(t, "", "apply", "--kustomize", filepath.Join(apiserver.Root, "deploy"))) {
+		// kubectl replaces the selector of a disruption budget each time, equal or not.
+		if !strings.HasSuffix(line, " unchanged\n") && line != "poddisruptionbudget.policy/stash-operator configured\n" {
+			t.Errorf("applied again: %s", line)
+		}
+	}
 	// The operator makes these at run time; whether their match conditions compile, only the API
 	// server can tell.
 	s.Kubectl(t, "", "create", "--dry-run=server", "--filename", filepath.Join(apiserver.Root, "deploy", "webhooks.golden.yaml"))
@@ -147,5 +153,9 @@ func testVersions(t *testing.T, s *apiserver.Server) {
 		if got := stored(); got != step.want {
 			t.Errorf("after applying %v as %s: %s, want %s", step.s3, step.version, got, step.want)
 		}
+	}
+	// As docs/concepts says: which version a person sees who names none.
+	if got := s.Kubectl(t, "", "get", "repository", "both", "--namespace=demo", "--output=jsonpath={.apiVersion}"); got != "stash.appscode.com/v1alpha2" {
+		t.Errorf("kubectl shows %s", got)
 	}
 }

@@ -25,6 +25,7 @@ func badDays() []scenario {
 		{"a node loses its power during a restore", powerCutInRestore},
 		{"a node that reboots after a restore does not restore again", rebootAfterRestore},
 		{"where kubelets are old, the sidecar is an ordinary container", classicSidecar},
+		{"where the image moves to another name, old agents are refused until it is trusted", imageMoves},
 	}
 }
 

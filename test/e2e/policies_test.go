@@ -18,11 +18,12 @@ func policies() []scenario {
 	return []scenario{
 		{"a policy has an unannotated workload backed up, lets it out with a reason, and refuses what has neither", policyProtects},
 		{"a namespace that names a blueprint has its workloads backed up", namespaceProtects},
+		{"a policy that denies is not passed by way of a namespace or a configuration", withdrawalsAreRefused},
 	}
 }
 
 // policy applies a policy for the test's namespace that ends with the test.
-func (s *site) policy(name, action string) {
+func (s *site) policy(name, action string, more ...vars) {
 	s.Helper()
 	name = s.ns + "-" + name
 	s.Cleanup(func() {
@@ -31,7 +32,7 @@ func (s *site) policy(name, action string) {
 			s.Errorf("delete policy: %v", err)
 		}
 	})
-	s.apply("policy.yaml", vars{"Policy": name, "Action": action})
+	s.apply("policy.yaml", append(more, vars{"Policy": name, "Action": action})...)
 	s.eventually(soon, "the policy is in force", func(ctx context.Context) error {
 		p := &v1beta1.ProtectionPolicy{}
 		if err := suite.client.Get(ctx, client.ObjectKey{Name: name}, p); err != nil {
@@ -132,6 +133,60 @@ func namespaceProtects(s *site) {
 		err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "deploy-web"}, &v1beta1.BackupConfiguration{})
 		if !apierrors.IsNotFound(err) {
 			return notYet("it is there (%v)", err)
+		}
+		return nil
+	})
+}
+
+// withdrawalsAreRefused: what a policy refuses of a workload, it refuses of whatever protects or exempts it.
+func withdrawalsAreRefused(s *site) {
+	s.apply("repository.yaml")
+	s.apply("configuration.yaml")
+	s.apply("deployment.yaml", vars{"Annotated": false, "Replicas": 0})
+	s.apply("deployment.yaml", vars{"Annotated": false, "Replicas": 0, "Name": "bare"})
+	s.policy("deny", "Deny", vars{"Tier": "gold"})
+	bare := `Deployment "` + s.ns + `/bare"`
+
+	label, exempt := []string{"label", "namespace", s.ns, "tier=gold"}, api.AnnotationExemption+"=a playground of the tests"
+	s.withheld("a label brings nothing that is unprotected under the policy", []string{"metadata.labels", bare}, label,
+		"label", "namespace", s.ns, "tier-")
+	s.kubectl("annotate", "namespace", s.ns, exempt)
+	s.kubectl(label...)
+	s.found("deny", 1, 0, 1)
+
+	restore := []string{"annotate", "namespace", s.ns, "--overwrite", exempt}
+	at := "metadata.annotations[" + api.AnnotationExemption + "]"
+	s.withheld("the exemption stays", []string{at, bare}, []string{"annotate", "namespace", s.ns, api.AnnotationExemption + "-"}, restore...)
+	s.withheld("the exemption keeps its reason", []string{at, bare}, []string{"annotate", "namespace", s.ns, "--overwrite", api.AnnotationExemption + "=true"}, restore...)
+
+	out, err := s.tryKubectl("delete", "backupconfiguration", "conf")
+	if err == nil {
+		s.Fatalf("the configuration is deleted: %s", out)
+	}
+	s.says(out, "it would leave unprotected", `Deployment "`+s.ns+`/web"`, "a workload that is to go too is deleted first")
+	s.found("deny", 1, 0, 1)
+
+	s.kubectl("delete", "deployment", "web")
+	s.eventually(soon, "the configuration goes with its workload", func(context.Context) error {
+		_, err := s.tryKubectl("delete", "backupconfiguration", "conf")
+		return err
+	})
+}
+
+// withheld waits until kubectl is refused with all of these words; undo takes back what is accepted before
+// the policy is in force everywhere.
+func (s *site) withheld(what string, words, args []string, undo ...string) {
+	s.Helper()
+	s.eventually(soon, what, func(context.Context) error {
+		out, err := s.tryKubectl(args...)
+		if err == nil {
+			s.kubectl(undo...)
+			return notYet("it is accepted: %s", out)
+		}
+		for _, w := range append(words, "it would leave unprotected") {
+			if !strings.Contains(out, w) {
+				return notYet("it does not say %q: %s", w, out)
+			}
 		}
 		return nil
 	})

@@ -60,7 +60,7 @@ func newSite(t *testing.T) *site {
 		"AccessKey": storage.AccessKey(), "SecretKey": storage.SecretKey(), "Password": s.password,
 		"Schedule": "0 3 29 2 *", "Retention": "{name: keep, keepLast: 5, prune: true}",
 		"Name": "web", "Kind": "Deployment", "Replicas": 1, "Annotated": true,
-		"History": 5, "Paused": false, "TimeOut": "", "Connections": 5, "Vault": "", "Prefix": "${TARGET_KIND}/${TARGET_NAME}",
+		"History": 5, "Paused": false, "TimeOut": "", "Connections": 5, "Vault": "", "Tier": "", "Prefix": "${TARGET_KIND}/${TARGET_NAME}",
 	}
 	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
 	t.Cleanup(s.leave)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 
@@ -39,10 +40,10 @@ func upgradedUnderLoad(s *site) {
 	s.same("the volume", want, dir)
 }
 
-// upgrade installs this version.
+// upgrade installs this version. It works in a test's Cleanup, too.
 func (s *site) upgrade() {
 	s.Helper()
-	if err := applyStash(s.Context()); err != nil {
+	if err := applyStash(context.WithoutCancel(s.Context())); err != nil {
 		s.Fatal(err)
 	}
 	s.operatorReady()
