@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/seed-731df569/stash/broker/protocol"
@@ -70,10 +71,8 @@ type Timings struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	switch c.Role {
-	case protocol.RoleSidecar, protocol.RoleInit, protocol.RoleWorker:
-	default:
-		return c, fmt.Errorf("check configuration: role %q is none of sidecar, init, worker", c.Role)
+	if !slices.Contains(protocol.Roles(), c.Role) {
+		return c, fmt.Errorf("check configuration: role %q is none of %q", c.Role, protocol.Roles())
 	}
 	if c.BrokerAddress == "" || c.TokenFile == "" || c.CAFile == "" {
 		return c, errors.New("check configuration: the broker's address, the token's file and the CA's file are required")

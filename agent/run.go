@@ -26,15 +26,15 @@ type agent struct {
 	tasks  *tasks
 	// over gets the outcome of a run that ends by itself.
 	over chan error
-	// outcomes of an init-container's results, by task.
+	// outcomes of results, by task: that of an agent with one task is its own.
 	mu       sync.Mutex
 	outcomes map[string]error
 	said     saidBefore
 }
 
-// Run works until ctx ends, a worker has been idle for long enough, or an init-container is done.
-// Its error is the reason for an exit code other than 0; a ctx that ends is none, except for an
-// init-container, whose pod must not start.
+// Run works until ctx ends, a worker has been idle for long enough, or the one task of an init-container
+// or a Job is done. Its error is the reason for an exit code other than 0; a ctx that ends is none, except
+// for those two: the pod of the first must not start, and the second is not done.
 func Run(ctx context.Context, c Config) error {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -87,8 +87,8 @@ func (a *agent) wait(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			if a.Role == protocol.RoleInit {
-				return errors.New("stopped before the restore was done")
+			if a.Role.Once() {
+				return fmt.Errorf("stopped before the %s was done", verb(a.Role))
 			}
 			return nil
 		case err := <-a.over:
@@ -134,13 +134,21 @@ func (a *agent) finished(r protocol.Result) {
 	a.mu.Lock()
 	a.outcomes[r.ID] = nil
 	if r.Error != "" {
-		a.outcomes[r.ID] = fmt.Errorf("restore: %s (%s)", r.Error, r.Reason)
+		a.outcomes[r.ID] = fmt.Errorf("%s: %s (%s)", verb(a.Role), r.Error, r.Reason)
 	}
 	a.mu.Unlock()
 	a.outbox.result(r)
 }
 
-// acknowledged forgets a result. An init-container has done its work then.
+// verb is what agents of a role do, to people.
+func verb(r protocol.Role) string {
+	if r.BacksUp() {
+		return "backup"
+	}
+	return "restore"
+}
+
+// acknowledged forgets a result. An init-container or a Job has done its work then.
 func (a *agent) acknowledged(id string) {
 	a.store.remove(id)
 	if !a.outbox.acknowledge(id) {
@@ -150,7 +158,7 @@ func (a *agent) acknowledged(id string) {
 	outcome := a.outcomes[id]
 	delete(a.outcomes, id)
 	a.mu.Unlock()
-	if a.Role == protocol.RoleInit {
+	if a.Role.Once() {
 		a.end(outcome)
 	}
 }

@@ -219,7 +219,7 @@ func (a *agent) hear(down protocol.Down) error {
 		a.finish()
 	case down.Refuse != "":
 		a.Log.Warn("refused by the broker", "reason", down.Refuse)
-		if a.Role == protocol.RoleInit {
+		if a.Role.Once() {
 			a.end(fmt.Errorf("refused: %s", down.Refuse))
 		}
 		return errRefused

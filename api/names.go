@@ -51,6 +51,11 @@ const (
 	// LabelProbe on a pod of a dry run asks the hook of a closed namespace for a refusal: that the
 	// namespace is closed is proven by it.
 	LabelProbe = prefix + "probe"
+	// LabelSession on a Job of ours and on its pod is the UID of the BackupSession or RestoreSession that
+	// it works for.
+	LabelSession = prefix + "session"
+	// LabelHost beside it is the host that they work for.
+	LabelHost = prefix + "host"
 )
 
 // Labels on sessions and generated objects; the first two of a session are what the existing
@@ -86,6 +91,8 @@ const (
 	ContainerSidecar = "stash"
 	ContainerRestore = "stash-init"
 	ContainerWorker  = "stash-worker"
+	// ContainerJob backs up or restores what no pod of the user's has, in a Job's pod.
+	ContainerJob = "stash-job"
 
 	VolumeTmp      = "stash-tmp-dir"
 	VolumeToken    = "stash-token"
@@ -96,6 +103,11 @@ const (
 	ConfigMapCA    = "stash-ca"
 	ConfigMapCAKey = "ca.crt"
 	VolumeLocal    = "stash-local"
+	// VolumeTarget is the target's own volume in a Job's pod, and MountTarget where it is mounted unless
+	// the object says otherwise: both are the existing Stash's (facts §3.4, §9.5), so that paths in its
+	// repositories hold.
+	VolumeTarget = "stash-volume"
+	MountTarget  = "/stash-data"
 
 	// TokenAudience is the audience of the projected token that agents show to the broker.
 	TokenAudience = Group

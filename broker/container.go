@@ -56,6 +56,8 @@ func containerOf(pod *corev1.Pod, role protocol.Role) *corev1.Container {
 		}
 	case protocol.RoleWorker:
 		return named(pod.Spec.Containers, api.ContainerWorker)
+	case protocol.RoleBackupJob, protocol.RoleRestoreJob:
+		return named(pod.Spec.Containers, api.ContainerJob)
 	}
 	return nil
 }
@@ -186,7 +188,7 @@ func intruder(pod *corev1.Pod) string {
 }
 
 func ours(container string) bool {
-	return slices.Contains([]string{api.ContainerSidecar, api.ContainerRestore, api.ContainerWorker}, container)
+	return slices.Contains([]string{api.ContainerSidecar, api.ContainerRestore, api.ContainerWorker, api.ContainerJob}, container)
 }
 
 // shares tells whether a container mounts what is for agents alone: their scratch files, and any

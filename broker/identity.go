@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/broker/protocol"
+	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -31,10 +32,12 @@ type Identity struct {
 	// Hostname is the kernel's in the pod: what the agent says, or else what follows from the pod.
 	Hostname string
 	Role     protocol.Role
-	// Owner is the workload of a sidecar or init-container, the Job of a worker.
+	// Owner is the workload of a sidecar or init-container, the Job of all others.
 	Owner Owner
-	// Restore is the value of the pod's restore label.
+	// Restore is the value of the pod's restore label; in a Job's pod what it would be.
 	Restore string
+	// Session is the UID of the session that a Job's pod says it works for.
+	Session string
 	// Places are the mounts of our container.
 	Places []target.Place
 	// TmpBytes is the size limit of the pod's temporary volume, which holds restic's cache; 0: it has
@@ -115,12 +118,15 @@ func (a *Authenticator) checkPod(ctx context.Context, namespace, name, uid strin
 	if err != nil {
 		return Identity{}, err
 	}
-	if (owner.Kind == "Job") != (role == protocol.RoleWorker) {
+	if (owner.Kind == "Job") != role.ByJob() {
 		return Identity{}, fmt.Errorf("%w: a %s of %s \"%s/%s\" is not served", ErrDenied, role, owner.Kind, namespace, owner.Name)
 	}
 	id := Identity{
 		Namespace: namespace, Pod: name, PodUID: uid, Node: pod.Spec.NodeName, Hostname: hostnameOf(pod), Role: role, Owner: owner,
 		Restore: pod.Labels[api.LabelRestore], Places: target.Places(pod, container.VolumeMounts),
+	}
+	if id.Session = pod.Labels[api.LabelSession]; role == protocol.RoleRestoreJob {
+		id.Restore = mutators.HashRestore(id.Session)
 	}
 	for _, v := range pod.Spec.Volumes {
 		if v.Name == api.VolumeTmp && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {

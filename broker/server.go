@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func (s *Server) Streams() int64 { return s.open.Load() }
 func (s *Server) Notify(podUID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, role := range []protocol.Role{protocol.RoleSidecar, protocol.RoleInit, protocol.RoleWorker} {
+	for _, role := range protocol.Roles() {
 		if st := s.streams[podUID+string(role)]; st != nil {
 			st.poke()
 		}
@@ -154,8 +155,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request, token string) 
 
 // known is a role for the log, which strangers must not write to as they like.
 func known(r protocol.Role) string {
-	switch r {
-	case protocol.RoleSidecar, protocol.RoleInit, protocol.RoleWorker:
+	if slices.Contains(protocol.Roles(), r) {
 		return string(r)
 	}
 	return "unknown"

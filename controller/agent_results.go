@@ -16,6 +16,7 @@ import (
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/session"
+	"github.com/seed-731df569/stash/target"
 )
 
 // conflicts is how often a status is read and written anew when others write it at the same time.
@@ -59,8 +60,8 @@ func (g *Agents) change(ctx context.Context, id broker.Identity, task string, fn
 
 // changed is change, and tells how many assignments the session has: so many agents write to it.
 func (g *Agents) changed(ctx context.Context, id broker.Identity, task string, fn func(*v1beta1.Assignment) bool) (writers int, err error) {
-	switch id.Role {
-	case protocol.RoleSidecar:
+	switch {
+	case id.Role.BacksUp():
 		key, err := g.sessionOf(ctx, id, task)
 		if err != nil || key == nil {
 			return 0, err
@@ -75,7 +76,7 @@ func (g *Agents) changed(ctx context.Context, id broker.Identity, task string, f
 			return true, nil
 		}))
 		return writers, err
-	case protocol.RoleInit:
+	case id.Role.Restores():
 		rs, err := g.restoreByHash(ctx, id.Namespace, id.Restore)
 		if err != nil || rs == nil {
 			return 0, err
@@ -91,7 +92,6 @@ func (g *Agents) changed(ctx context.Context, id broker.Identity, task string, f
 			return false, nil
 		}))
 		return writers, err
-	case protocol.RoleWorker:
 	}
 	return 0, nil
 }
@@ -148,7 +148,7 @@ func revive(a *v1beta1.Assignment, role protocol.Role, now metav1.Time) {
 		a.Acknowledged = &now
 	}
 	a.LastSeen = &now
-	if role == protocol.RoleSidecar && !a.Cancelled {
+	if role.BacksUp() && !a.Cancelled {
 		a.Lost, a.Searched = nil, false
 	}
 }
@@ -195,9 +195,13 @@ func (g *Agents) sessionOf(ctx context.Context, id broker.Identity, task string)
 	return nil, nil //nolint:nilnil // as said
 }
 
-// knows tells whether a session is of the workload of a pod: results of strangers are not taken.
+// knows tells whether a session is of the workload of a pod, or of the Job that was made for it: results
+// of strangers are not taken.
 func knows(bs *v1beta1.BackupSession, id broker.Identity) bool {
 	for _, t := range bs.Status.Targets {
+		if id.Role == protocol.RoleBackupJob {
+			return id.Session == string(bs.UID) && target.Namespace(t.Ref, bs.Namespace) == id.Namespace
+		}
 		if t.Ref.Name == id.Owner.Name && t.Ref.Kind == id.Owner.Kind {
 			ns := t.Ref.Namespace
 			if ns == "" {
@@ -235,13 +239,11 @@ func (g *Agents) Result(ctx context.Context, id broker.Identity, r protocol.Resu
 }
 
 func (g *Agents) result(ctx context.Context, id broker.Identity, r protocol.Result) error {
-	switch id.Role {
-	case protocol.RoleSidecar:
+	switch {
+	case id.Role.BacksUp():
 		return g.backupResult(ctx, id, r)
-	case protocol.RoleInit:
+	case id.Role.Restores():
 		return g.restoreResult(ctx, id, r)
-	case protocol.RoleWorker:
-		return g.workResult(ctx, id, r)
 	}
-	return nil
+	return g.workResult(ctx, id, r)
 }

@@ -33,8 +33,10 @@ func (g *Agents) Orders(ctx context.Context, id broker.Identity, has func(string
 	switch id.Role {
 	case protocol.RoleSidecar:
 		return g.backupOrders(ctx, id, has)
-	case protocol.RoleInit:
+	case protocol.RoleInit, protocol.RoleRestoreJob:
 		return g.restoreOrders(ctx, id, has)
+	case protocol.RoleBackupJob:
+		return g.backupJobOrders(ctx, id, has)
 	case protocol.RoleWorker:
 		return g.workerOrders(ctx, id, has)
 	}

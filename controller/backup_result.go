@@ -106,6 +106,9 @@ func (g *Agents) mayTell(ctx context.Context, bs *v1beta1.BackupSession, id brok
 		return false, client.IgnoreNotFound(err) //nolint:wrapcheck // it names the object
 	}
 	spec, _ := c.Spec.Shipped()
+	if id.Role == protocol.RoleBackupJob {
+		return knows(bs, id) && hasHost(bs.Status.Targets[0], hostOf(task)), nil
+	}
 	kind, err := target.Find(id.Owner.APIVersion, id.Owner.Kind)
 	if err != nil || spec.Target == nil {
 		return false, nil //nolint:nilerr // a pod of no workload has no host

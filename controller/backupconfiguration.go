@@ -180,7 +180,9 @@ func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConf
 	}
 	ref := c.Spec.Target.Ref
 	ns := target.Namespace(ref, c.Namespace)
-	if why := target.Excluded(ns, r.Namespace); why != "" {
+	kind, found := target.FindRef(ref)
+	job := found == nil && kind.Model == target.ModelJob // which no hook has to do with
+	if why := target.Excluded(ns, r.Namespace); why != "" && !job {
 		r.set(c, api.BackupTargetFound, false, "NamespaceExcluded", why)
 		return nil
 	}
@@ -196,6 +198,9 @@ func (r *BackupConfigurations) target(ctx context.Context, c *v1beta1.BackupConf
 		return nil
 	}
 	r.set(c, api.BackupTargetFound, true, "TargetAvailable", fmt.Sprintf("%s \"%s/%s\" exists", ref.Kind, ns, ref.Name))
+	if job {
+		return r.ensureCA(ctx, ns)
+	}
 	yes := "true"
 	if err := r.labelNamespace(ctx, ns, api.LabelManaged, &yes); err != nil {
 		return err

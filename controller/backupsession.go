@@ -57,10 +57,17 @@ func (r *BackupSessions) act(ctx context.Context, o *session.Backup, a session.A
 	again := time.Duration(0)
 	switch a.Kind {
 	case session.KindNone:
-		return ctrl.Result{}, nil
+		left, err := r.endJobs(ctx, bs.UID, bs.Status.CompletionTime)
+		return ctrl.Result{RequeueAfter: left}, err
 	case session.KindRetry:
 		return r.retry(ctx, o)
 	case session.KindWait:
+		waiting(bs, a, now)
+		again = a.After
+	case session.KindExecute:
+		if err := r.execute(ctx, o, a.Host); err != nil {
+			return ctrl.Result{}, err
+		}
 		waiting(bs, a, now)
 		again = a.After
 	default:
@@ -120,7 +127,7 @@ func record(bs *v1beta1.BackupSession, o *session.Backup, a session.Action, now 
 		at := metav1.NewTime(now.Add(a.After))
 		st.NextRetry = &at
 	case session.KindNone, session.KindWait, session.KindRetry, session.KindPin, session.KindClose,
-		session.KindStamp, session.KindDeletePods, session.KindAlready:
+		session.KindStamp, session.KindDeletePods, session.KindAlready, session.KindExecute:
 	}
 }
 
@@ -253,6 +260,6 @@ func (r *BackupSessions) tell(bs *v1beta1.BackupSession, a session.Action) {
 			r.event(bs, corev1.EventTypeWarning, "BackupSession Failed", a.Message)
 		}
 	case session.KindNone, session.KindWait, session.KindScheduleRetry, session.KindRetry, session.KindPin,
-		session.KindClose, session.KindStamp, session.KindDeletePods, session.KindAlready:
+		session.KindClose, session.KindStamp, session.KindDeletePods, session.KindAlready, session.KindExecute:
 	}
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +34,8 @@ const (
 	indexPod        = "stash.pod"        // UIDs of pods with assignments or work
 	indexHash       = "stash.hash"       // restore label's value
 	indexUID        = "stash.uid"        // UID of a session
+	indexClaim      = "stash.claim"      // names of the claims that a pod mounts
+	indexSession    = "stash.session"    // of a Job of ours and its pods: UID of the session
 )
 
 func replicaSetKind() schema.GroupVersionKind {
@@ -121,7 +124,7 @@ func stripContainers(in []corev1.Container) []corev1.Container {
 	out := make([]corev1.Container, len(in))
 	for i, c := range in {
 		out[i] = corev1.Container{Name: c.Name}
-		if c.Name == api.ContainerSidecar || c.Name == api.ContainerRestore {
+		if ours(c.Name) {
 			out[i].Image, out[i].VolumeMounts = c.Image, c.VolumeMounts
 		}
 	}
@@ -143,7 +146,7 @@ func stripConditions(in []corev1.PodCondition) []corev1.PodCondition {
 
 // ours tells whether a container is an agent.
 func ours(name string) bool {
-	return name == api.ContainerSidecar || name == api.ContainerRestore || name == api.ContainerWorker
+	return slices.Contains([]string{api.ContainerSidecar, api.ContainerRestore, api.ContainerWorker, api.ContainerJob}, name)
 }
 
 // stripStatuses keeps the statuses of our own containers.
@@ -193,6 +196,9 @@ func indexes() []index {
 	sets.SetGroupVersionKind(replicaSetKind())
 	return []index{
 		{&corev1.Pod{}, indexOwner, ownerUID},
+		{&batchv1.Job{}, indexSession, sessionUID},
+		{&corev1.Pod{}, indexSession, sessionUID},
+		{&corev1.Pod{}, indexClaim, of(claimNames)},
 		{sets, indexOwner, ownerUID},
 		{&v1beta1.BackupConfiguration{}, indexTarget, of(func(c *v1beta1.BackupConfiguration) []string {
 			if t := c.Spec.Target; t != nil {
@@ -249,6 +255,13 @@ func indexes() []index {
 func ownerUID(o client.Object) []string {
 	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
 		return []string{string(ref.UID)}
+	}
+	return nil
+}
+
+func sessionUID(o client.Object) []string {
+	if uid := o.GetLabels()[api.LabelSession]; uid != "" {
+		return []string{uid}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -185,5 +186,20 @@ func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client
 			return nil, fmt.Errorf("list %s: %w", k.Resource, err)
 		}
 	}
+	in.claims(out)
 	return out, nil
+}
+
+// claims adds the claims that backups name themselves.
+func (in *inventory) claims(to map[string][]claimUser) {
+	k := target.PersistentVolumeClaim()
+	for key, backups := range in.backups {
+		parts := strings.Split(key, "/")
+		if len(parts) != 3 || parts[0] != k.String() {
+			continue
+		}
+		c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: parts[1], Name: parts[2]}}
+		t := blueprint.Target{Kind: k, Namespace: parts[1], Name: parts[2], Template: k.PodTemplate(c), Volumes: k.Volumes(c)}
+		to[parts[1]] = append(to[parts[1]], claimUser{t, backups})
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/protection"
 	"github.com/seed-731df569/stash/session"
 	"github.com/seed-731df569/stash/target"
@@ -186,4 +187,38 @@ func (w *World) eachWorkload(ctx context.Context, k target.Kind, fn func(client.
 		}
 		return nil
 	})
+}
+
+// backupOfJob is the BackupSession that a Job or its pod works for.
+func (w *World) backupOfJob(ctx context.Context, o client.Object) []client.ObjectKey {
+	uid := o.GetLabels()[api.LabelSession]
+	if uid == "" {
+		return nil
+	}
+	list := &v1beta1.BackupSessionList{}
+	if err := w.List(ctx, list, client.MatchingFields{indexUID: uid}); err != nil {
+		return nil
+	}
+	return keysOf(list.Items)
+}
+
+// restoreOfJob is the RestoreSession that a Job or its pod works for.
+func (w *World) restoreOfJob(ctx context.Context, o client.Object) []client.ObjectKey {
+	uid := o.GetLabels()[api.LabelSession]
+	if uid == "" {
+		return nil
+	}
+	return w.restoresByHash(ctx, mutators.HashRestore(uid))
+}
+
+// restoresByHash are the RestoreSessions whose pods carry a label's value.
+func (w *World) restoresByHash(ctx context.Context, hash string) []client.ObjectKey {
+	if hash == "" {
+		return nil
+	}
+	list := &v1beta1.RestoreSessionList{}
+	if err := w.List(ctx, list, client.MatchingFields{indexHash: hash}); err != nil {
+		return nil
+	}
+	return keysOf(list.Items)
 }

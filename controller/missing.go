@@ -37,6 +37,9 @@ func (a *Admission) Facts(ctx context.Context, object runtime.Object) (validator
 		var ref *v1beta1.TargetRef
 		if spec.Target != nil {
 			ref = &spec.Target.Ref
+			if f.InUseBy, err = a.inUseBy(ctx, *ref, o.Namespace); err != nil {
+				return f, err
+			}
 		}
 		f.Missing = a.missing(ctx, &f, spec.Repository, ref, o.Namespace)
 	}

@@ -113,6 +113,9 @@ func (w *World) repositoryProblem(ctx context.Context, repo *v1alpha1.Repository
 // observeTarget finds the target's hosts, with the pods that can do their work.
 func (r *BackupSessions) observeTarget(ctx context.Context, o *session.Backup) error {
 	t := o.Invoker.Spec.Target
+	if k, err := target.FindRef(t.Ref); err == nil && k.Model == target.ModelJob {
+		return r.observeJob(ctx, o)
+	}
 	if why := target.Excluded(podsNamespace(o.Invoker), r.Namespace); why != "" {
 		o.NotReady = why
 		return nil

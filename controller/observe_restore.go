@@ -63,6 +63,9 @@ func (r *RestoreSessions) observe(ctx context.Context, rs *v1beta1.RestoreSessio
 
 func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec) error {
 	rs := o.Session
+	if k, err := target.FindRef(spec.Target.Ref); err == nil && k.Model == target.ModelJob {
+		return r.observeJobs(ctx, o, spec)
+	}
 	obj, kind, err := r.Workload(ctx, spec.Target.Ref, rs.Namespace)
 	if err != nil {
 		if errors.Is(err, target.ErrNotSupportedYet) || errors.Is(err, target.ErrUnknownKind) {
@@ -201,8 +204,8 @@ func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, po
 
 // restoredPlaces lists where a restore writes: what its container mounts, whatever the session says.
 func restoredPlaces(pod *corev1.Pod) []target.Place {
-	for _, c := range pod.Spec.InitContainers {
-		if c.Name == api.ContainerRestore {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if c.Name == api.ContainerRestore || c.Name == api.ContainerJob {
 			return target.Places(pod, c.VolumeMounts)
 		}
 	}

@@ -9,14 +9,13 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/broker"
-	"github.com/seed-731df569/stash/broker/protocol"
 )
 
 // Orphans implements broker.Work: a backup whose BackupSession was deleted is stopped, since nothing
 // would tell of it, and nothing would hold retention off it. A restore whose session was deleted is
 // not: a pod would start on half of its data. Deleting a RestoreSession is dealt with by its pods.
 func (g *Agents) Orphans(ctx context.Context, id broker.Identity, tasks []string) ([]string, error) {
-	if id.Role != protocol.RoleSidecar {
+	if !id.Role.BacksUp() {
 		return nil, nil
 	}
 	known := map[string]bool{}

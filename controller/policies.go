@@ -81,7 +81,7 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		return protection.Object{}, err
 	}
 	t, ok := blueprint.TargetOf(obj, namespace)
-	if !ok {
+	if !ok || k.Model == target.ModelJob {
 		users, err := users()
 		return claim(obj, n, users), err
 	}

@@ -60,12 +60,13 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 
 func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session.Action) (ctrl.Result, error) {
 	if a.Kind == session.KindNone {
-		return ctrl.Result{}, r.afterwards(ctx, o)
+		left, err := r.endJobs(ctx, o.Session.UID, o.Session.Status.CompletionTime)
+		return ctrl.Result{RequeueAfter: left}, errors.Join(err, r.afterwards(ctx, o))
 	}
 	rs := o.Session.DeepCopy()
 	before := rs.Status.DeepCopy()
 	recordRestore(rs, o, a, metav1.NewTime(r.Now()))
-	if err := r.do(ctx, rs, a); err != nil {
+	if err := r.do(ctx, o, rs, a); err != nil {
 		return ctrl.Result{}, err
 	}
 	if !equalStatus(before, &rs.Status) {
@@ -82,7 +83,7 @@ func (r *RestoreSessions) act(ctx context.Context, o *session.Restore, a session
 
 // do does what an action changes beside the status, before that is written: it is done again where the
 // write fails.
-func (r *RestoreSessions) do(ctx context.Context, rs *v1beta1.RestoreSession, a session.Action) error {
+func (r *RestoreSessions) do(ctx context.Context, o *session.Restore, rs *v1beta1.RestoreSession, a session.Action) error {
 	switch a.Kind {
 	case session.KindClose:
 		return r.closeNamespace(ctx, targetNamespace(rs))
@@ -94,6 +95,8 @@ func (r *RestoreSessions) do(ctx context.Context, rs *v1beta1.RestoreSession, a 
 		return err
 	case session.KindDeletePods:
 		return r.deletePods(ctx, rs, a.Pods)
+	case session.KindExecute:
+		return r.execute(ctx, o, a.Host)
 	default:
 		return nil
 	}
@@ -105,9 +108,12 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 	if o.Closed && api.IsFalse(rs.Status.Conditions, api.NamespaceClosed) {
 		api.SetCondition(&rs.Status.Conditions, condition(api.NamespaceClosed, true, "NamespaceClosed", "pods of the target start only once their data is back", rs.Generation), now)
 	}
+	ready(&rs.Status, a, now)
 	switch a.Kind {
 	case session.KindWait, session.KindDeletePods:
 		rs.Status.Reason = a.Message
+	case session.KindExecute:
+		rs.Status.Phase, rs.Status.Reason = v1beta1.RestoreRunning, a.Message
 	case session.KindPin:
 		rs.Status.Reason = a.Message
 		if a.Host != "" {
@@ -138,6 +144,16 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 	case session.KindFinish:
 		finishRestoreSession(rs, now)
 	case session.KindNone, session.KindSkip, session.KindRelease, session.KindScheduleRetry, session.KindRetry:
+	}
+}
+
+// ready notes since when nothing but pods is waited for.
+func ready(st *v1beta1.RestoreSessionStatus, a session.Action, now metav1.Time) {
+	switch {
+	case !a.Ready && a.Kind == session.KindWait:
+		st.ReadyTime = nil
+	case a.Ready && st.ReadyTime == nil:
+		st.ReadyTime = &now
 	}
 }
 
@@ -254,6 +270,6 @@ func (r *RestoreSessions) tell(rs *v1beta1.RestoreSession, a session.Action) {
 	case session.KindAlready:
 		r.event(rs, corev1.EventTypeNormal, "Host Restore Succeeded", a.Message)
 	case session.KindNone, session.KindWait, session.KindSkip, session.KindRelease, session.KindScheduleRetry,
-		session.KindRetry, session.KindPin, session.KindClose, session.KindDeletePods:
+		session.KindRetry, session.KindPin, session.KindClose, session.KindDeletePods, session.KindExecute:
 	}
 }

@@ -93,8 +93,9 @@ func setupBackupSessions(mgr ctrl.Manager, w *World) error {
 			if err := w.List(ctx, list, client.MatchingFields{indexPod: string(o.GetUID())}); err != nil {
 				return nil
 			}
-			return keysOf(list.Items)
+			return append(keysOf(list.Items), w.backupOfJob(ctx, o)...)
 		})).
+		Watches(&batchv1.Job{}, mapped(w.backupOfJob)).
 		Watches(&v1alpha1.Repository{}, mapped(w.sessionsOfRepository)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
 		Complete(&BackupSessions{World: w})
@@ -104,16 +105,9 @@ func setupRestoreSessions(mgr ctrl.Manager, w *World, configurations *WebhookCon
 	b := builder.ControllerManagedBy(mgr).Named("restoresession").
 		For(&v1beta1.RestoreSession{}).
 		Watches(&corev1.Pod{}, mapped(func(ctx context.Context, o client.Object) []client.ObjectKey {
-			hash := o.GetLabels()[api.LabelRestore]
-			if hash == "" {
-				return nil
-			}
-			list := &v1beta1.RestoreSessionList{}
-			if err := w.List(ctx, list, client.MatchingFields{indexHash: hash}); err != nil {
-				return nil
-			}
-			return keysOf(list.Items)
+			return append(w.restoresByHash(ctx, o.GetLabels()[api.LabelRestore]), w.restoreOfJob(ctx, o)...)
 		})).
+		Watches(&batchv1.Job{}, mapped(w.restoreOfJob)).
 		Watches(&v1alpha1.Repository{}, mapped(func(ctx context.Context, o client.Object) []client.ObjectKey {
 			list := &v1beta1.RestoreSessionList{}
 			if err := w.List(ctx, list, client.MatchingFields{indexRepository: o.GetNamespace() + "/" + o.GetName()}); err != nil {

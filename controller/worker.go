@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +18,9 @@ import (
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1alpha1"
-	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/backend"
 	"github.com/seed-731df569/stash/mutators"
 	"github.com/seed-731df569/stash/session"
-	"github.com/seed-731df569/stash/target"
 )
 
 // AgentCommand is the first word of our containers' command.
@@ -70,7 +67,7 @@ func (r *Repositories) ensureWorker(ctx context.Context, repo *v1alpha1.Reposito
 	if job.DeletionTimestamp != nil {
 		return none, nil
 	}
-	seen, err := r.missingWorker(ctx, job)
+	seen, err := r.missingPod(ctx, job, api.ContainerWorker)
 	if err != nil {
 		return none, err
 	}
@@ -95,7 +92,7 @@ func (r *Repositories) createWorker(ctx context.Context, repo *v1alpha1.Reposito
 	if err != nil {
 		return session.MissingWorker{}, err
 	}
-	why, err := r.tryWorker(ctx, job)
+	why, err := r.tryPod(ctx, job)
 	if err != nil || why != "" {
 		return session.MissingWorker{Refused: why}, err
 	}
@@ -109,19 +106,19 @@ func (r *Repositories) createWorker(ctx context.Context, repo *v1alpha1.Reposito
 	return session.MissingWorker{}, fmt.Errorf("create worker: %w", err)
 }
 
-// tryWorker tells why the pod of a worker would be refused, empty where it would not. What cannot be
+// tryPod tells why the pod of a Job would be refused, empty where it would not. What cannot be
 // tried, since somebody's webhook does not know dry runs, is not held against it.
-func (r *Repositories) tryWorker(ctx context.Context, job *batchv1.Job) (string, error) {
+func (w *World) tryPod(ctx context.Context, job *batchv1.Job) (string, error) {
 	pod := &corev1.Pod{ObjectMeta: *job.Spec.Template.ObjectMeta.DeepCopy(), Spec: *job.Spec.Template.Spec.DeepCopy()}
 	pod.Namespace, pod.Name = job.Namespace, job.Name+"-dry-run"
-	err := r.Create(ctx, pod, client.DryRunAll)
+	err := w.Create(ctx, pod, client.DryRunAll)
 	switch why, refused := refusedBy(err); {
 	case err == nil, apierrors.IsAlreadyExists(err), apierrors.IsBadRequest(err), terminating(err):
 		return "", nil
 	case refused:
 		return why, nil
 	}
-	return "", fmt.Errorf("try the worker's pod: %w", err)
+	return "", fmt.Errorf("try the pod of Job %q: %w", job.Name, err)
 }
 
 // refusedBy returns what the API server says where it refuses an object for good reasons.
@@ -133,25 +130,25 @@ func refusedBy(err error) (string, bool) {
 	return shorten(status.Status().Message), true
 }
 
-// missingWorker sums up what is seen of a worker's Job that has no pod at work.
-func (r *Repositories) missingWorker(ctx context.Context, job *batchv1.Job) (session.MissingWorker, error) {
+// missingPod sums up what is seen of a Job that has no pod at work.
+func (w *World) missingPod(ctx context.Context, job *batchv1.Job, container string) (session.MissingWorker, error) {
 	var seen session.MissingWorker
 	pods := &corev1.PodList{}
-	if err := r.List(ctx, pods, client.InNamespace(job.Namespace), client.MatchingFields{indexOwner: string(job.UID)}); err != nil {
-		return seen, fmt.Errorf("list worker's pods: %w", err)
+	if err := w.List(ctx, pods, client.InNamespace(job.Namespace), client.MatchingFields{indexOwner: string(job.UID)}); err != nil {
+		return seen, fmt.Errorf("list pods of Job %q: %w", job.Name, err)
 	}
-	if len(pods.Items) == 0 && job.Status.Succeeded+job.Status.Failed == 0 && r.Now().Sub(job.CreationTimestamp.Time) > 5*time.Second {
-		why, err := r.tryWorker(ctx, job)
+	if len(pods.Items) == 0 && job.Status.Succeeded+job.Status.Failed == 0 && w.Now().Sub(job.CreationTimestamp.Time) > 5*time.Second {
+		why, err := w.tryPod(ctx, job)
 		return session.MissingWorker{Refused: why}, err
 	}
 	for i := range pods.Items {
-		seen = workerPod(&pods.Items[i])
+		seen = podAtRest(&pods.Items[i], container)
 	}
 	return seen, nil
 }
 
-// workerPod sums up a worker's pod that is not at work.
-func workerPod(p *corev1.Pod) session.MissingWorker {
+// podAtRest sums up a Job's pod that is not at work.
+func podAtRest(p *corev1.Pod, container string) session.MissingWorker {
 	if p.Status.Phase == corev1.PodSucceeded {
 		return session.MissingWorker{}
 	}
@@ -162,12 +159,12 @@ func workerPod(p *corev1.Pod) session.MissingWorker {
 		}
 	}
 	for _, s := range p.Status.ContainerStatuses {
-		if s.Name == api.ContainerWorker && notStarting(s) != "" {
+		if s.Name == container && notStarting(s) != "" {
 			seen.Waiting, seen.WaitingMessage = s.State.Waiting.Reason, shorten(s.State.Waiting.Message)
 		}
 	}
 	if p.Status.Phase == corev1.PodFailed {
-		if seen.Ended = viewPod(p, api.ContainerWorker).Ended; seen.Ended == "" {
+		if seen.Ended = viewPod(p, container).Ended; seen.Ended == "" {
 			seen.Ended = "it was " + cmp.Or(p.Status.Reason, "stopped")
 		}
 	}
@@ -237,50 +234,4 @@ func (r *Repositories) workerJob(ctx context.Context, repo *v1alpha1.Repository)
 		},
 		Spec: batchv1.JobSpec{BackoffLimit: &backoff, TTLSecondsAfterFinished: &ttl, Template: mutators.NewWorker(in)},
 	}, nil
-}
-
-// writers are the containers in the Repository's namespace that share its volume: the sidecars of its
-// users, and the init-containers of restores that are under way.
-func (r *Repositories) writers(ctx context.Context, repo *v1alpha1.Repository) ([]mutators.Writer, error) {
-	users, err := r.admittedUsers(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	var out []mutators.Writer
-	add := func(ref v1beta1.TargetRef, own string, plan func(client.Object, target.Kind) (mutators.Plan, []mutators.Problem, error)) error {
-		if _, err := target.FindRef(ref); err != nil || target.Namespace(ref, own) != repo.Namespace {
-			return nil //nolint:nilerr // it has no pods, or its volume of that name is another one
-		}
-		obj, kind, err := r.Workload(ctx, ref, own)
-		if err != nil || obj == nil {
-			return err
-		}
-		p, _, err := plan(obj, kind)
-		if err == nil && !p.Empty() {
-			out = append(out, p.Writer(&kind.PodTemplate(obj).Spec))
-		}
-		return err
-	}
-	for i := range users {
-		if t := users[i].Spec.Target; t != nil {
-			err = errors.Join(err, add(t.Ref, users[i].Namespace, func(o client.Object, k target.Kind) (mutators.Plan, []mutators.Problem, error) {
-				return r.planOf(ctx, o, k, users[i:i+1])
-			}))
-		}
-	}
-	restores := &v1beta1.RestoreSessionList{}
-	if err := r.List(ctx, restores, client.MatchingFields{indexRepository: repo.Namespace + "/" + repo.Name}); err != nil {
-		return nil, fmt.Errorf("list RestoreSessions: %w", err)
-	}
-	// A cache has no order, and the first of them decides.
-	slices.SortFunc(restores.Items, func(a, b v1beta1.RestoreSession) int { return older(&a, &b) })
-	for i := range restores.Items {
-		rs := &restores.Items[i]
-		if t := rs.Spec.Target; t != nil && !session.RestoreFinished(rs.Status.Phase) {
-			err = errors.Join(err, add(t.Ref, rs.Namespace, func(o client.Object, k target.Kind) (mutators.Plan, []mutators.Problem, error) {
-				return r.restorePlan(ctx, o, k, rs)
-			}))
-		}
-	}
-	return out, err
 }

@@ -44,8 +44,12 @@ type Object struct {
 	Backups []Backup
 }
 
-// ObjectOf returns the Object of a workload, without backups.
+// ObjectOf returns the Object of a workload or a claim, without backups. Of a claim only such backups count
+// as hold it.
 func ObjectOf(t *blueprint.Target, n Namespace) Object {
+	if t.Kind.Model == target.ModelJob {
+		return Object{Kind: t.Kind, Namespace: n, Name: t.Name, Labels: t.Labels, Annotations: t.Annotations, Persistent: true}
+	}
 	return Object{
 		Kind: t.Kind, Namespace: n, Name: t.Name, Labels: t.Labels, Annotations: t.Annotations,
 		Persistent: len(target.PersistentVolumes(t.Template, t.Volumes)) > 0,

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
+	"github.com/seed-731df569/stash/target"
 )
 
 // State is what a policy finds of an object.
@@ -35,8 +36,6 @@ type Reason string
 const (
 	// NoBackup: no BackupConfiguration is about the object.
 	NoBackup Reason = "NoBackup"
-	// NotSupportedYet: the kind cannot be backed up by itself.
-	NotSupportedYet Reason = "NotSupportedYet"
 	// OtherBlueprint: the BackupConfiguration does not come from a blueprint that counts.
 	OtherBlueprint Reason = "OtherBlueprint"
 	// OtherRepository: its Repository is none that counts.
@@ -133,8 +132,8 @@ func (p *Policy) best(o *Object) ([]Fault, bool) {
 
 // missing is the fault of an object without a backup.
 func (p *Policy) missing(o *Object) Fault {
-	if !o.Kind.Supported {
-		return Fault{NotSupportedYet, fmt.Sprintf("no workload that is backed up mounts it, and a %s by itself cannot be backed up yet: have it mounted by a workload that is, or %s", o.Kind, exempting())}
+	if o.Kind.Model == target.ModelJob {
+		return Fault{NoBackup, fmt.Sprintf("no BackupConfiguration names it, and no workload that is backed up mounts it: create a BackupConfiguration of it, or have it mounted by a workload that is backed up, or %s", exempting())}
 	}
 	if names := blueprint.Names(o.Annotations); len(names) > 0 {
 		return Fault{NoBackup, fmt.Sprintf("nothing backs it up, though its annotation %s asks for %s: its events say why", api.AnnotationBlueprint, strings.Join(names, ", "))}
@@ -160,7 +159,7 @@ func (p *Policy) FaultList(v *Verdict) field.ErrorList {
 	for _, f := range v.Faults {
 		detail := fmt.Sprintf("ProtectionPolicy %q: %s", p.Name, f.Detail)
 		switch f.Reason {
-		case NoBackup, NotSupportedYet:
+		case NoBackup:
 			out = append(out, field.Required(annotations.Key(api.AnnotationBlueprint), detail))
 		case UnreasonedExemption:
 			out = append(out, field.Required(annotations.Key(api.AnnotationExemption), detail))

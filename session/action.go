@@ -36,6 +36,8 @@ const (
 	KindScheduleRetry Kind = "ScheduleRetry"
 	// KindRetry creates the session that retries this one.
 	KindRetry Kind = "Retry"
+	// KindExecute makes the Job of Host, whose target has no pods of its own.
+	KindExecute Kind = "Execute"
 	// KindPin asks for the snapshots to be chosen, of Host where it appeared later.
 	KindPin Kind = "Pin"
 	// KindClose closes the namespace to unstamped pods of the target.

@@ -48,8 +48,15 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 		attempt := o.attempts(name) + 1
 		p, why := pick(o.host(name), attempt)
 		if p == nil {
+			e := o.Executors[name]
+			if o.byJob() {
+				why = e.why(now)
+			}
 			if at := o.waitsSince(name); !at.IsZero() && now.After(o.since(at).Add(o.Limits.Pods)) {
 				return FailHost(name, why), true
+			}
+			if a, ok := e.execute(name); ok && o.byJob() {
+				return a, true
 			}
 			missing = why
 			continue

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
 
@@ -22,7 +21,7 @@ func lost(o *Backup, now time.Time) (Action, bool) {
 			continue
 		}
 		if why := o.whyLost(a, now); why != "" {
-			if a.Acknowledged == nil && a.Attempt < o.Limits.Attempts && o.otherPod(a) {
+			if a.Acknowledged == nil && a.Attempt < o.Limits.Attempts && o.another(a) {
 				return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: why}, true
 			}
 			return Action{Kind: KindLost, Assignment: a.ID, Host: a.Hostname, Message: why}, true
@@ -75,9 +74,9 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 		return Action{}, false
 	}
 	if o.Limits.Exhausted(a) {
-		return FailHost(a.Hostname, killed(a, o.Pods[a.PodUID], api.ContainerSidecar, "backup", fmt.Sprintf("BackupConfiguration %q", o.Invoker.Name))), true
+		return FailHost(a.Hostname, killed(a, o.Pods[a.PodUID], o.container(), "backup", fmt.Sprintf("BackupConfiguration %q", o.Invoker.Name))), true
 	}
-	if a.Attempt < o.Limits.Attempts && o.otherPod(a) && !a.Cancelled {
+	if a.Attempt < o.Limits.Attempts && o.another(a) && !a.Cancelled {
 		return Action{Kind: KindRelease, Assignment: a.ID, Host: a.Hostname, Message: "trying another pod"}, true
 	}
 	if a.Attempt < o.Limits.Attempts && !a.Cancelled && o.back(a) {
@@ -87,7 +86,7 @@ func (o *Backup) searched(a v1beta1.Assignment, now time.Time) (Action, bool) {
 		return Action{}, false // a replacement may still come up
 	}
 	if a.Acknowledged == nil {
-		guess := fmt.Sprintf("it is not connected to Stash, or ended before it was (kubectl logs -c %s says why)", api.ContainerSidecar)
+		guess := fmt.Sprintf("it is not connected to Stash, or ended before it was (kubectl logs -c %s says why)", o.container())
 		return FailHost(a.Hostname, fmt.Sprintf("the agent in pod %q on node %q never took the work: %s; it %s",
 			a.Pod, a.Node, o.Pods[a.PodUID].unconnected(guess), o.left(a))), true
 	}

@@ -67,6 +67,8 @@ type Backup struct {
 	NotReady string
 	// Hosts of the target; empty when it has no pods.
 	Hosts []Host
+	// Executors are the Jobs of hosts by name, where the target has no pods of its own; nil where it has.
+	Executors map[string]Executor
 	// Wanted is how many hosts the target is to have, where it says that and their names follow from
 	// pods only: the nodes of a DaemonSet. 0: Hosts are all.
 	Wanted int32

@@ -16,7 +16,7 @@ type restoreStep func(o *Restore, now time.Time) (Action, bool)
 
 // NextRestore returns what a RestoreSession needs next.
 func NextRestore(o *Restore, now time.Time) Action {
-	for _, s := range []restoreStep{
+	steps := []restoreStep{
 		restoreOver,
 		restoreDeadline,
 		pinFailed,
@@ -24,14 +24,13 @@ func NextRestore(o *Restore, now time.Time) Action {
 		restoreReady,
 		pin,
 		restoreTurn,
-		clearVolumes,
-		closeNamespace,
-		restoreLost,
-		clearPods,
-		pinLate,
-		assignRestore,
-		finishRestore,
-	} {
+	}
+	if o.byJob() {
+		steps = append(steps, inUse, restoreLost, assignRestore, executeRestore, finishRestore)
+	} else {
+		steps = append(steps, clearVolumes, closeNamespace, restoreLost, clearPods, pinLate, assignRestore, finishRestore)
+	}
+	for _, s := range steps {
 		if a, ok := s(o, now); ok {
 			return a
 		}
@@ -242,6 +241,12 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 	}
 	if why := o.waitsFor(now); why != "" && o.silent(now) == "" {
 		return Wait(message+"; "+why, 2*time.Second), true
+	}
+	if o.byJob() {
+		if why := cmp.Or(o.silent(now), o.jobTrouble(now)); why != "" {
+			message += "; " + why
+		}
+		return Action{Kind: KindWait, Message: message, After: 2 * time.Second, Ready: true}, true
 	}
 	if why := cmp.Or(o.silent(now), o.notRunning(now), o.notEnding(now), o.noPod(now), o.fewPods(now)); why != "" {
 		message += "; " + why

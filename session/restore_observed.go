@@ -55,6 +55,8 @@ type Restore struct {
 	OldPods []Pod
 	// Hosts are the target's stamped pods, by host.
 	Hosts []Host
+	// Executors are the Jobs of hosts by name, where the target has no pods of its own; nil where it has.
+	Executors map[string]Executor
 	// Pods are the pods of assignments, by UID; one that is absent is dead.
 	Pods        map[string]Pod
 	LeaderSince time.Time

@@ -23,7 +23,8 @@ func Retired(h v1beta1.HostResult, c *v1beta1.BackupConfiguration, others []*v1b
 
 // owns tells whether another configuration has, had or is to have snapshots of a path of a host.
 func owns(o, c *v1beta1.BackupConfiguration, host, path string) bool {
-	if a, b := o.Spec.Target, c.Spec.Target; a != nil && b != nil && slices.Contains(a.Paths, path) &&
+	theirs, _ := o.Spec.Shipped()
+	if a, b := theirs.Target, c.Spec.Target; a != nil && b != nil && slices.Contains(a.Paths, path) &&
 		target.Same(a.Ref, o.Namespace, b.Ref, c.Namespace) {
 		return true
 	}

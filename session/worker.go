@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ const (
 
 // MissingWorker is what is observed of a repository worker that is wanted and does not run.
 type MissingWorker struct {
+	// Whose says what it is to people; empty: the repository worker.
+	Whose string
 	// Refused is the API server's answer to its Job or its pod; empty: it takes them.
 	Refused string
 	// Pod is its name, empty where there is none.
@@ -46,24 +49,25 @@ type MissingWorker struct {
 // nothing is wrong.
 func (w MissingWorker) Trouble(now time.Time) (reason, message string) {
 	age := now.Sub(w.Created)
+	whose := cmp.Or(w.Whose, "the repository worker")
 	switch {
 	case w.Refused != "":
-		return refusal(w.Refused), "the API server refuses the repository worker: " + w.Refused
+		return refusal(w.Refused), "the API server refuses " + whose + ": " + w.Refused
 	case w.Pod == "":
 		return "", ""
 	case w.Ended != "":
-		return ReasonWorkerFailed, fmt.Sprintf("pod %q of the repository worker ended: %s", w.Pod, w.Ended)
+		return ReasonWorkerFailed, fmt.Sprintf("pod %q of %s ended: %s", w.Pod, whose, w.Ended)
 	case w.Unschedulable != "" && age >= schedulePatience:
-		return ReasonUnschedulable, fmt.Sprintf("pod %q of the repository worker finds no node: %s", w.Pod, w.Unschedulable)
+		return ReasonUnschedulable, fmt.Sprintf("pod %q of %s finds no node: %s", w.Pod, whose, w.Unschedulable)
 	case w.Waiting != "":
 		reason = ReasonNotStarted
 		if strings.Contains(w.Waiting, "Image") {
 			reason = ReasonImagePull
 		}
-		return reason, fmt.Sprintf("pod %q of the repository worker cannot start: %s", w.Pod, strings.TrimSuffix(w.Waiting+": "+w.WaitingMessage, ": "))
+		return reason, fmt.Sprintf("pod %q of %s cannot start: %s", w.Pod, whose, strings.TrimSuffix(w.Waiting+": "+w.WaitingMessage, ": "))
 	case age >= startPatience:
-		return ReasonNotStarted, fmt.Sprintf("pod %q of the repository worker is not ready since it was created at %s: its node may be gone, or a volume cannot be mounted (kubectl describe pod says more)",
-			w.Pod, w.Created.UTC().Format(time.RFC3339))
+		return ReasonNotStarted, fmt.Sprintf("pod %q of %s is not ready since it was created at %s: its node may be gone, or a volume cannot be mounted (kubectl describe pod says more)",
+			w.Pod, whose, w.Created.UTC().Format(time.RFC3339))
 	}
 	return "", ""
 }

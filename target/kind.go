@@ -107,7 +107,7 @@ func (k Kind) New() runtime.Object {
 }
 
 // PodTemplate returns the pod template inside obj, so that a change to it changes obj; nil if obj is
-// of another kind or has none.
+// of another kind or has none. Of a kind of the Job model it is what obj decides of the Job's.
 func (k Kind) PodTemplate(obj runtime.Object) *corev1.PodTemplateSpec {
 	if k.template == nil {
 		return nil

@@ -97,7 +97,7 @@ func TestFind(t *testing.T) {
 		"a Deployment":                   {"apps/v1", "Deployment", "Deployment", nil},
 		"an old version of the group":    {"apps/v1beta1", "StatefulSet", "StatefulSet", nil},
 		"without an apiVersion":          {"", "DaemonSet", "DaemonSet", nil},
-		"a claim":                        {"v1", "PersistentVolumeClaim", "PersistentVolumeClaim", target.ErrNotSupportedYet},
+		"a claim":                        {"v1", "PersistentVolumeClaim", "PersistentVolumeClaim", nil},
 		"a database":                     {"appcatalog.appscode.com/v1alpha1", "AppBinding", "AppBinding", target.ErrNotSupportedYet},
 		"a kind that nobody knows":       {"kubedb.com/v1alpha2", "Postgres", "", target.ErrNotSupportedYet},
 		"a namespace":                    {"v1", "Namespace", "", target.ErrNotSupportedYet},

@@ -114,6 +114,9 @@ func backupAccess(c, old *v1beta1.BackupConfiguration) []Access {
 	if spec.Target == nil {
 		return nil
 	}
+	if access, ok := podAccess(spec.Target.Ref, c.Namespace, "a Job of Stash reads the volume there"); ok {
+		return access
+	}
 	return workloadAccess(spec.Target.Ref, c.Namespace, "its pods get the backup sidecar, which reads their volumes")
 }
 
@@ -143,9 +146,23 @@ func restoreAccess(rs, old *v1beta1.RestoreSession) []Access {
 		})
 	}
 	if spec.Target != nil {
+		if access, ok := podAccess(spec.Target.Ref, rs.Namespace, "a Job of Stash writes to the volume there"); ok {
+			return append(out, access...)
+		}
 		out = append(out, workloadAccess(spec.Target.Ref, rs.Namespace, "its pods get the restore init-container, which writes to their volumes")...)
 	}
 	return out
+}
+
+// podAccess is the right to create pods, by which whoever has it could mount the target's volume.
+func podAccess(ref v1beta1.TargetRef, namespace, why string) ([]Access, bool) {
+	if !byJob(ref) || ref.Name == "" {
+		return nil, false
+	}
+	return []Access{{
+		Verb: "create", Resource: "pods", Namespace: target.Namespace(ref, namespace),
+		Field: field.NewPath("spec", "target", "ref"), Why: why,
+	}}, true
 }
 
 // workloadAccess is the right to change the target, by which whoever has it could mount its volumes.

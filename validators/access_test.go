@@ -117,6 +117,10 @@ func TestTheRightsOfEverySupportedKindAreKnown(t *testing.T) {
 		c.Spec.Target = &v1beta1.BackupTarget{Ref: k.Ref("", "web")}
 		access := validators.AccessNeeded(c, nil)
 		switch {
+		case k.Supported && k.GVK == target.PersistentVolumeClaim().GVK:
+			if len(access) != 1 || access[0].Resource != "pods" || access[0].Verb != "create" || access[0].Namespace != "demo" || access[0].Name != "" {
+				t.Errorf("%s: %+v", k, access)
+			}
 		case k.Supported && k.Model != target.ModelSidecar:
 			t.Errorf("nobody has said which rights a backup of a %s needs", k)
 		case k.Supported && (len(access) != 1 || access[0].Resource != k.Resource || access[0].Group != k.GVK.Group || access[0].Name != "web"):

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/rollout"
 	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/task"
 )
 
 // BackupConfiguration validates c. Old is what it replaces, nil on creation and for stored objects;
@@ -30,6 +31,9 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	r.drafts(forms)
 	at := field.NewPath("spec")
 	r.driver(spec.Driver, at.Child("driver"))
+	if spec.Target != nil {
+		spec.Task = claimTask(spec.Task, spec.Target.Ref, task.ActionBackup)
+	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.schedule(spec.Schedule, spec.TimeZone, at)
 	r.retention(&spec.RetentionPolicy, at.Child("retentionPolicy"))
@@ -37,10 +41,14 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	r.retry(spec.RetryConfig, at.Child("retryConfig"))
 	r.history(spec.BackupHistoryLimit, at.Child("backupHistoryLimit"))
 	r.tempDir(&spec.TempDir, at.Child("tempDir"))
-	r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), false)
+	if spec.Target != nil && byJob(spec.Target.Ref) {
+		r.jobRuntime(&spec.RuntimeSettings, at.Child("runtimeSettings"))
+	} else {
+		r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), false)
+	}
 	r.repositoryRef(spec.Repository, c.Namespace, podsNamespace(c), &f, at.Child("repository"))
 	if spec.Target == nil {
-		r.add(field.Forbidden(at.Child("target"), "a backup without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
+		r.add(field.Forbidden(at.Child("target"), "a backup without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet, DaemonSet or PersistentVolumeClaim"))
 		return r
 	}
 	mounts := r.backupTarget(c, &spec, &f, at.Child("target"))
@@ -103,6 +111,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	if len(t.Paths) == 0 {
 		r.add(field.Required(pathsAt, "the folders to back up, each inside one of volumeMounts; for example /source/data"))
 	}
+	r.oneMount(t.Ref, t.VolumeMounts, at)
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
 	// What the containers do not mount was said where the mounts were derived.
 	r.paths(t.Paths, mountedAt(t.VolumeMounts), pathsAt, false)

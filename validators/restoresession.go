@@ -1,15 +1,18 @@
 package validators
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/task"
 )
 
 // latest stands for the newest snapshot of each path.
@@ -30,17 +33,24 @@ func RestoreSession(rs, old *v1beta1.RestoreSession, f Facts) Result {
 	spec, forms := rs.Spec.Shipped()
 	r.drafts(forms)
 	r.driver(spec.Driver, at.Child("driver"))
+	if spec.Target != nil {
+		spec.Task = claimTask(spec.Task, spec.Target.Ref, task.ActionRestore)
+	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.positive(spec.TimeOut, at.Child("timeOut"))
 	r.tempDir(&spec.TempDir, at.Child("tempDir"))
-	r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), true)
+	if spec.Target != nil && byJob(spec.Target.Ref) {
+		r.jobRuntime(&spec.RuntimeSettings, at.Child("runtimeSettings"))
+	} else {
+		r.runtime(&spec.RuntimeSettings, at.Child("runtimeSettings"), true)
+	}
 	pods := rs.Namespace
 	if spec.Target != nil {
 		pods = target.Namespace(spec.Target.Ref, rs.Namespace)
 	}
 	r.repositoryRef(spec.Repository, rs.Namespace, pods, &f, at.Child("repository"))
 	if spec.Target == nil {
-		r.add(field.Forbidden(at.Child("target"), "a restore without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet or DaemonSet"))
+		r.add(field.Forbidden(at.Child("target"), "a restore without a target (of the cluster's resources) is not supported yet: name a Deployment, StatefulSet, DaemonSet or PersistentVolumeClaim"))
 		return r
 	}
 	r.restoreTarget(rs, &spec, &f, at.Child("target"))
@@ -66,6 +76,8 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 		draft = len(rs.Spec.Target.Directories) > 0
 	}
 	r.rules(t.Rules, rulesAt)
+	r.oneMount(t.Ref, t.VolumeMounts, at)
+	r.inUse(t, f, at)
 	var paths []string
 	for _, rule := range t.Rules {
 		paths = append(paths, rule.Paths...)
@@ -85,6 +97,26 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	}
 	if f.Target != nil {
 		r.targetHosts(t.Rules, kind.Hosts(f.Target, t.Alias), rulesAt)
+	}
+}
+
+// inUse refuses a restore into a claim that pods use, unless that is meant.
+func (r *Result) inUse(t *v1beta1.RestoreTarget, f *Facts, at *field.Path) {
+	switch {
+	case !t.Ref.IsClaim() && t.InUse != "":
+		r.warn("%s has no effect: pods of a %s are replaced by such that wait for their data", at.Child("inUse"), t.Ref.Kind)
+	case !t.Ref.IsClaim() || len(f.InUseBy) == 0:
+	case t.InUse == v1beta1.InUseRestore:
+		r.warn("%s: pods use the claim and may read and write what is being restored: %s", at.Child("inUse"), list(f.InUseBy))
+	default:
+		r.add(field.Forbidden(at.Child("ref"), fmt.Sprintf("pods use claim %q: %s; delete them or scale their workload down, or write inUse: Restore to restore under them", t.Ref.Name, list(f.InUseBy))))
+	}
+}
+
+// oneMount refuses to mount a claim more than once.
+func (r *Result) oneMount(ref v1beta1.TargetRef, mounts []corev1.VolumeMount, at *field.Path) {
+	if ref.IsClaim() && len(mounts) > 1 {
+		r.add(field.TooMany(at.Child("volumeMounts"), len(mounts), 1))
 	}
 }
 

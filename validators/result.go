@@ -46,6 +46,8 @@ type Facts struct {
 	SameLocation []string
 	// MissingBlueprints are names that the object holds and that no blueprint or template has.
 	MissingBlueprints []string
+	// InUseBy are the pods that use the claim which is to be restored.
+	InUseBy []string
 	// Users are the configurations that name the Repository.
 	Users []v1beta1.BackupConfiguration
 }

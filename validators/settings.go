@@ -10,6 +10,8 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/scheduler"
+	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/task"
 )
 
 // schedule checks schedule and time zone. An empty schedule is allowed: backups are then by hand.
@@ -127,9 +129,37 @@ func (r *Result) driver(name string, path *field.Path) {
 
 // unsupported refuses what backups and restores have in common and what comes later.
 func (r *Result) unsupported(t *v1beta1.TaskRef, interim, hooks bool, spec *field.Path) {
-	r.later(t.Name != "" || len(t.Params) > 0, spec.Child("task"), "a Task is")
+	r.later(t.Name != "" || len(t.Params) > 0, spec.Child("task"), "this Task is")
 	r.later(interim, spec.Child("interimVolumeTemplate"), "a volume for data on its way is")
 	r.later(hooks, spec.Child("hooks"), "hooks are")
+}
+
+// claimTask takes away the Task of the catalogue that says what is done with a claim anyway.
+func claimTask(t v1beta1.TaskRef, ref v1beta1.TargetRef, action task.Action) v1beta1.TaskRef {
+	own, ok := task.OwnFunction(t.Name, "", nil)
+	if ref.IsClaim() && ok && own == (task.Own{Action: action, Addon: task.AddonPVC}) && len(t.Params) == 0 {
+		return v1beta1.TaskRef{}
+	}
+	return t
+}
+
+// byJob tells whether a Job works on a target.
+func byJob(ref v1beta1.TargetRef) bool {
+	kind, err := target.FindRef(ref)
+	return err == nil && kind.Model == target.ModelJob
+}
+
+// jobRuntime checks settings for the pod of a Job and for our container in it.
+func (r *Result) jobRuntime(s *v1beta1.RuntimeSettings, path *field.Path) {
+	if s.Pod != nil && len(s.Pod.ServiceAccountAnnotations) > 0 {
+		r.warn("%s: serviceAccountAnnotations have no effect, since Stash makes no ServiceAccount: annotate the one that serviceAccountName names", path.Child("pod"))
+	}
+	in := *s
+	in.Pod = nil
+	if c := in.Container; c != nil && (c.LivenessProbe != nil || c.ReadinessProbe != nil || c.Lifecycle != nil) {
+		r.warn("%s: livenessProbe, readinessProbe and lifecycle have no effect in a Job", path.Child("container"))
+	}
+	r.runtime(&in, path, false)
 }
 
 // runtime checks settings for a container of ours in the application's pod.

@@ -135,7 +135,7 @@ func TestAPolicyIsAskedAboutTheObjectBeforeAndAfter(t *testing.T) {
 	if !isNow || !isBefore || c.asked.Policy != "production" || c.asked.Namespace != "demo" || now.Annotations != nil || before.Annotations["a"] != "b" {
 		t.Errorf("asked %+v", c.asked)
 	}
-	claim := &metav1.PartialObjectMetadata{
+	claim := &corev1.PersistentVolumeClaim{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"}, ObjectMeta: metav1.ObjectMeta{Name: "data", Labels: map[string]string{"a": "b"}},
 	}
 	ask(t, c, "/validate/protection/production", &admissionv1.AdmissionRequest{

@@ -17,7 +17,8 @@ type DraftForm struct {
 }
 
 // Shipped returns the spec in the shipped dialect and the draft forms that were translated. The
-// receiver is not changed. Where both forms are given the shipped one holds.
+// receiver is not changed. Where both forms are given the shipped one holds. A target that is a claim
+// says where it is mounted, and what of it is backed up.
 func (s *BackupConfigurationSpec) Shipped() (BackupConfigurationSpec, []DraftForm) {
 	out := *s.DeepCopy()
 	forms := out.Task.ship("spec.task")
@@ -29,7 +30,8 @@ func (s *BackupConfigurationSpec) Shipped() (BackupConfigurationSpec, []DraftFor
 }
 
 // Shipped returns the spec in the shipped dialect and the draft forms that were translated. Rules
-// of the deprecated spec.rules are moved to spec.target.rules.
+// of the deprecated spec.rules are moved to spec.target.rules. A target that is a claim says where it is
+// mounted.
 func (s *RestoreSessionSpec) Shipped() (RestoreSessionSpec, []DraftForm) {
 	out := *s.DeepCopy()
 	forms := out.Task.ship("spec.task")
@@ -107,6 +109,7 @@ func (t *BackupTarget) ship(at string) []DraftForm {
 		forms = append(forms, DraftForm{at + ".mountPath", at + ".volumeMounts"})
 	}
 	t.Paths = clean(t.Paths)
+	t.completeClaim()
 	return forms
 }
 
@@ -143,5 +146,6 @@ func (t *RestoreTarget) ship() []DraftForm {
 		}
 		t.Rules[i].Hosts = nil
 	}
+	t.completeClaim()
 	return forms
 }

@@ -119,10 +119,27 @@ type RestoreTarget struct {
 	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Directories []string `json:"directories,omitempty"`
-	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
+	// MountPath is the draft's way to say where a PersistentVolumeClaim is mounted; write volumeMounts. Of
+	// other targets it is refused.
 	// +optional
 	MountPath string `json:"mountPath,omitempty"`
+	// InUse says what to do where a pod uses the PersistentVolumeClaim that is to be restored: Refuse
+	// (default) waits for a few minutes and then fails, Restore writes under the pod. It has no meaning
+	// for workloads, whose pods are replaced.
+	// +optional
+	InUse InUse `json:"inUse,omitempty"`
 }
+
+// InUse says what becomes of a restore into a claim that a pod uses.
+//
+// +kubebuilder:validation:Enum=Refuse;Restore
+type InUse string
+
+// Values of InUse.
+const (
+	InUseRefuse  InUse = "Refuse"
+	InUseRestore InUse = "Restore"
+)
 
 // ExistingFiles says what becomes of files that are in the volume and not in the snapshot.
 //
@@ -220,6 +237,9 @@ type RestoreSessionStatus struct {
 	// ObservedGeneration is the metadata.generation that the status was set for.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// ReadyTime is since when a restore that is done by Jobs waits for nothing but their pods.
+	// +optional
+	ReadyTime *metav1.Time `json:"readyTime,omitempty"`
 	// Hash is the value of the restore label on the target's pods.
 	// +optional
 	Hash string `json:"hash,omitempty"`

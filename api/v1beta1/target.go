@@ -60,7 +60,8 @@ type BackupTarget struct {
 	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Directories []string `json:"directories,omitempty"`
-	// MountPath is the draft's way to mount a PersistentVolumeClaim. Not supported yet: it is refused.
+	// MountPath is the draft's way to say where a PersistentVolumeClaim is mounted; write volumeMounts. Of
+	// other targets it is refused.
 	// +optional
 	MountPath string `json:"mountPath,omitempty"`
 }

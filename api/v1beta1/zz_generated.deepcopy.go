@@ -1962,6 +1962,10 @@ func (in *RestoreSessionStatus) DeepCopyInto(out *RestoreSessionStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ReadyTime != nil {
+		in, out := &in.ReadyTime, &out.ReadyTime
+		*out = (*in).DeepCopy()
+	}
 	if in.Pinned != nil {
 		in, out := &in.Pinned, &out.Pinned
 		*out = make([]PinnedSnapshot, len(*in))

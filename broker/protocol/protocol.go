@@ -43,11 +43,11 @@ type Down struct {
 	Alive bool `json:"alive,omitempty"`
 	// Wait says, for the log of a waiting init-container, why there is no work yet.
 	Wait string `json:"wait,omitempty"`
-	// Finish tells an init-container that nothing is to be done (any more): it exits 0. A worker
+	// Finish tells an init-container or a Job that nothing is to be done (any more): it exits 0. A worker
 	// exits too.
 	Finish bool `json:"finish,omitempty"`
-	// Refuse tells the agent why it gets no work; it exits non-zero (init-container) or tries again
-	// later (sidecar, worker).
+	// Refuse tells the agent why it gets no work; it exits non-zero (init-container, Job) or tries
+	// again later (sidecar, worker).
 	Refuse string `json:"refuse,omitempty"`
 }
 
@@ -62,7 +62,27 @@ const (
 	RoleSidecar Role = "sidecar" // container "stash": backups
 	RoleInit    Role = "init"    // container "stash-init": one restore
 	RoleWorker  Role = "worker"  // repository worker Job
+
+	RoleBackupJob  Role = "backup-job"  // container "stash-job": one backup
+	RoleRestoreJob Role = "restore-job" // container "stash-job": one restore
 )
+
+// Roles are all of them.
+func Roles() []Role {
+	return []Role{RoleSidecar, RoleInit, RoleWorker, RoleBackupJob, RoleRestoreJob}
+}
+
+// BacksUp tells whether agents of the role have the work of BackupSessions.
+func (r Role) BacksUp() bool { return r == RoleSidecar || r == RoleBackupJob }
+
+// Restores tells whether agents of the role have the work of RestoreSessions.
+func (r Role) Restores() bool { return r == RoleInit || r == RoleRestoreJob }
+
+// Once tells whether agents of the role end when their one task has a result that is stored.
+func (r Role) Once() bool { return r == RoleInit || r == RoleBackupJob || r == RoleRestoreJob }
+
+// ByJob tells whether agents of the role run in the pods of Jobs that Stash makes.
+func (r Role) ByJob() bool { return r == RoleWorker || r == RoleBackupJob || r == RoleRestoreJob }
 
 // Hello introduces an agent. Who it is comes from its token, not from here.
 type Hello struct {

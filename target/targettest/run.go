@@ -64,6 +64,12 @@ func template(t *testing.T, k target.Kind) {
 	if pod == nil {
 		t.Fatal("no pod template")
 	}
+	if k.Model == target.ModelJob {
+		if names := k.Volumes(obj); len(names) == 0 || target.MountsOf(pod) == nil {
+			t.Errorf("a Job mounts nothing of it")
+		}
+		return
+	}
 	pod.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "more"}}
 	if got := strings.Join(k.Volumes(obj), ","); got != "data,more" {
 		t.Errorf("volumes are %q after the template was changed", got)

@@ -22,6 +22,7 @@ func TestSideBySide(t *testing.T) {
 		{"existing", existing()},
 		{"security", security()},
 		{"backends", backends()},
+		{"claims", claims()},
 		{"refusals", refusals()},
 		{"policies", policies()},
 		{"retention", retention()},

@@ -19,6 +19,7 @@ import (
 func examples() []scenario {
 	return []scenario{
 		{"the commands of examples/workloads do what its README says", exampleWorkloads},
+		{"the commands of examples/claims do what its README says", exampleClaims},
 	}
 }
 
@@ -67,8 +68,9 @@ func (s *site) typed(dir, command string) string {
 	return string(out)
 }
 
-// example copies a folder of examples/ and puts this test's storage into it, as its README asks.
-func (s *site) example(name string) (dir string) {
+// example copies a folder of examples/ and puts this test's storage into it, as its README asks: into the
+// Secret and the file that names the bucket.
+func (s *site) example(name, storageFile string) (dir string) {
 	s.Helper()
 	dir = s.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", name))); err != nil {
@@ -80,7 +82,7 @@ func (s *site) example(name string) (dir string) {
 			"AWS_ACCESS_KEY_ID: change-me", "AWS_ACCESS_KEY_ID: " + storage.AccessKey(),
 			"AWS_SECRET_ACCESS_KEY: change-me", "AWS_SECRET_ACCESS_KEY: " + storage.SecretKey(),
 		},
-		"2-blueprint.yaml": {"https://s3.example.com", s.gate.endpoint(), "bucket: backups", "bucket: " + s.bucket},
+		storageFile: {"https://s3.example.com", s.gate.endpoint(), "bucket: backups", "bucket: " + s.bucket},
 	} {
 		path := filepath.Join(dir, file)
 		text, err := os.ReadFile(path)
@@ -99,7 +101,7 @@ func (s *site) example(name string) (dir string) {
 }
 
 func exampleWorkloads(s *site) {
-	dir := s.example("workloads")
+	dir := s.example("workloads", "2-blueprint.yaml")
 	s.Cleanup(func() {
 		s.nothingShown("shop")
 		for _, obj := range []client.Object{
@@ -120,5 +122,23 @@ func exampleWorkloads(s *site) {
 	}
 	if before == "" || !strings.HasPrefix(after, before) {
 		s.Errorf("the visitors were %q, and are %q after the restore", before, after)
+	}
+}
+
+func exampleClaims(s *site) {
+	dir := s.example("claims", "2-repository.yaml")
+	s.Cleanup(func() {
+		s.nothingShown("archive")
+		err := suite.client.Delete(context.WithoutCancel(s.Context()), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "archive"}})
+		if client.IgnoreNotFound(err) != nil {
+			s.Errorf("delete namespace: %v", err)
+		}
+	})
+	var last string
+	for _, command := range s.commands(filepath.Join(dir, "README.md")) {
+		last = s.typed(dir, command)
+	}
+	if last != "letter 1\nletter 2\nletter 3\n" {
+		s.Errorf("the restored letters are %q", last)
 	}
 }

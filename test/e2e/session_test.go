@@ -134,7 +134,8 @@ func (s *site) configReady(name string) *v1beta1.BackupConfiguration {
 		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: name}, c); err != nil {
 			return err
 		}
-		if c.Status.Phase != v1beta1.BackupInvokerReady || !api.IsTrue(c.Status.Conditions, api.StashSidecarInjected) {
+		byJob := c.Spec.Target != nil && c.Spec.Target.Ref.IsClaim()
+		if c.Status.Phase != v1beta1.BackupInvokerReady || !byJob && !api.IsTrue(c.Status.Conditions, api.StashSidecarInjected) {
 			return notYet("it is %q: %s", c.Status.Phase, conditions(c.Status.Conditions))
 		}
 		return nil

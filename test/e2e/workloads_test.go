@@ -96,11 +96,17 @@ func bothBlueprints(s *site) {
 // backupIsWhole checks the results of a session for its hosts.
 func (s *site) backupIsWhole(bs *v1beta1.BackupSession, names ...string) {
 	s.Helper()
+	s.wholeAt("/data", bs, names...)
+}
+
+// wholeAt is backupIsWhole for what is mounted elsewhere.
+func (s *site) wholeAt(path string, bs *v1beta1.BackupSession, names ...string) {
+	s.Helper()
 	if got := hosts(bs); !slices.Equal(got, names) {
 		s.Fatalf("hosts are %q, not %q", got, names)
 	}
 	for _, h := range bs.Status.Targets[0].Stats {
-		if h.Phase != v1beta1.HostBackupSucceeded || len(h.Snapshots) != 1 || h.Snapshots[0].Path != "/data" || h.Incomplete != 0 {
+		if h.Phase != v1beta1.HostBackupSucceeded || len(h.Snapshots) != 1 || h.Snapshots[0].Path != path || h.Incomplete != 0 {
 			s.Errorf("result of %s: %+v", h.Hostname, h)
 		}
 		if n := h.Snapshots[0].FileStats.TotalFiles; n == nil || *n < 40 {
