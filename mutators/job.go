@@ -47,14 +47,15 @@ func NewJob(in JobInput) (corev1.PodTemplateSpec, *Problem) {
 	spec := corev1.PodSpec{Volumes: in.Volumes, SecurityContext: given.SecurityContext.DeepCopy()}
 	w := wish{name: in.Name, mounts: in.Mounts, local: in.Local, runtime: in.Runtime, temp: in.TempDir}
 	p := w.check(&spec, volumeNames(&spec, nil), in.Namespace.PodSecurity)
-	var u union
+	u := newUnion()
 	if p == nil {
-		u, p = union{}.with(w)
+		p = u.add(w)
 	}
 	if p != nil {
 		p.Configuration = in.Name
 		return corev1.PodTemplateSpec{}, p
 	}
+	u.sort()
 	spec.Containers = []corev1.Container{in.container(u, &spec)}
 	spec.Volumes = append(spec.Volumes, u.volumes()...)
 	in.settle(&spec, given)
