@@ -39,7 +39,10 @@ func replica(name string) *corev1.Pod {
 
 func TestOneHostIsRestoredAndTheOtherLeftAlone(t *testing.T) {
 	rs, objs := one(t)
-	w := newWorld(t, interceptor.Funcs{}, objs...)
+	failed := restoring()
+	failed.Name, failed.UID, failed.Status.Phase = "before", "q0", v1beta1.RestoreFailed
+	failed.Status.Pinned = []v1beta1.PinnedSnapshot{{Hostname: "host-0"}}
+	w := newWorld(t, interceptor.Funcs{}, append(objs, failed)...)
 	if err := NewAgents(w).Result(t.Context(), worker(), protocol.Result{
 		ID: "w1", Maintained: &protocol.Maintained{Snapshots: []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}},
 	}); err != nil {
@@ -60,6 +63,9 @@ func TestOneHostIsRestoredAndTheOtherLeftAlone(t *testing.T) {
 	}
 	if st := rs.Status; len(st.Pinned) != 1 || !slices.Equal(st.LeftAlone, []string{"host-0"}) {
 		t.Errorf("%+v", st)
+	}
+	if o.Unrestored["host-0"] != "before" {
+		t.Errorf("held back are %v", o.Unrestored)
 	}
 	o.LeftAlone = append(o.LeftAlone, "host-2") // it is scaled up
 	start(rs, o)

@@ -259,6 +259,7 @@ func (r *RestoreSessions) observeRivals(ctx context.Context, o *session.Restore,
 	if err != nil {
 		return err
 	}
+	o.Unrestored = session.Unrestored(slices.DeleteFunc(slices.Clone(restores), func(rs v1beta1.RestoreSession) bool { return rs.UID == o.Session.UID }))
 	for i := range restores {
 		other := &restores[i]
 		if other.UID == o.Session.UID || session.RestoreFinished(other.Status.Phase) {

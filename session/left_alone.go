@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed-731df569/stash/api"
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -93,4 +94,43 @@ func (o *Restore) nobody() string {
 		return ""
 	}
 	return fmt.Sprintf("the hosts that the rules name are gone, and those that are there are left alone (%s): scale the target up, or delete this RestoreSession", some(o.LeftAlone))
+}
+
+// Unrestored are the hosts that restores of a target, oldest first, began with and did not restore, each with
+// the name of the one that holds its pod back until it is deleted: its volumes may hold half of their data.
+func Unrestored(restores []v1beta1.RestoreSession) map[string]string {
+	held := map[string]string{}
+	for i := range restores {
+		st := restores[i].Status
+		switch {
+		case restores[i].DeletionTimestamp != nil:
+		case st.Phase == v1beta1.RestoreSucceeded && len(st.LeftAlone) == 0:
+			clear(held)
+		case st.Phase == v1beta1.RestoreSucceeded || st.Phase == v1beta1.RestoreFailed && st.Hash != "":
+			for _, p := range st.Pinned {
+				held[p.Hostname] = restores[i].Name
+			}
+			for _, s := range st.Stats {
+				held[s.Hostname] = restores[i].Name
+				if s.Phase == v1beta1.HostRestoreSucceeded {
+					delete(held, s.Hostname)
+				}
+			}
+		}
+	}
+	return held
+}
+
+// leavesHalf refuses to leave a host alone that a restore which failed holds back: its pod would start on
+// half of its data.
+func leavesHalf(o *Restore, _ time.Time) (Action, bool) {
+	if o.Session.Status.Hash != "" {
+		return Action{}, false
+	}
+	for _, h := range o.LeftAlone {
+		if name, held := o.Unrestored[h]; held {
+			return Fail("HostNotRestored", fmt.Sprintf("host %q would be left alone, since no rule is for it, and RestoreSession %q, which failed, has not restored it: name it in a rule, or delete that RestoreSession first to let its pod start on what is in its volumes", h, name)), true
+		}
+	}
+	return Action{}, false
 }

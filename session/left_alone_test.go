@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -60,5 +61,39 @@ func TestALateHostThatIsLeftAloneIsNotFailed(t *testing.T) {
 	wish.Apart = true
 	if failed := session.Choose(st, wish, []string{"host-0", "host-1"}, found, 1, metav1.NewTime(noon())); len(failed) > 0 || len(st.Stats) > 0 {
 		t.Errorf("failed are %+v, results %+v", failed, st.Stats)
+	}
+}
+
+func TestHostsThatAreHeldBackUntilARestoreIsDeleted(t *testing.T) {
+	restore := func(name string, phase v1beta1.RestorePhase, alone []string, stats ...v1beta1.HostRestoreStats) v1beta1.RestoreSession {
+		rs := v1beta1.RestoreSession{}
+		rs.Name, rs.Status.Phase, rs.Status.Hash, rs.Status.LeftAlone, rs.Status.Stats = name, phase, "h", alone, stats
+		rs.Status.Pinned = []v1beta1.PinnedSnapshot{{Hostname: "host-0"}, {Hostname: "host-1"}}
+		return rs
+	}
+	good := func(host string) v1beta1.HostRestoreStats {
+		return v1beta1.HostRestoreStats{Hostname: host, Phase: v1beta1.HostRestoreSucceeded}
+	}
+	late := v1beta1.HostRestoreStats{Hostname: "host-2", Phase: v1beta1.HostRestoreFailed}
+	failed := restore("first", v1beta1.RestoreFailed, nil, good("host-0"), late)
+	unbegun, deleted := failed, failed
+	unbegun.Status.Hash, deleted.DeletionTimestamp = "", &metav1.Time{Time: noon()}
+	one := restore("second", v1beta1.RestoreSucceeded, []string{"host-0", "host-2"}, good("host-1"))
+	one.Status.Pinned = one.Status.Pinned[1:]
+	for name, c := range map[string]struct {
+		restores []v1beta1.RestoreSession
+		want     map[string]string
+	}{
+		"those that were not restored":      {[]v1beta1.RestoreSession{failed}, map[string]string{"host-1": "first", "host-2": "first"}},
+		"none before it began":              {[]v1beta1.RestoreSession{unbegun}, map[string]string{}},
+		"none where it is deleted":          {[]v1beta1.RestoreSession{deleted}, map[string]string{}},
+		"none after all were restored":      {[]v1beta1.RestoreSession{failed, restore("all", v1beta1.RestoreSucceeded, nil, good("host-0"), good("host-1"))}, map[string]string{}},
+		"others than the one that was then": {[]v1beta1.RestoreSession{failed, one}, map[string]string{"host-2": "first"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := session.Unrestored(c.restores); !maps.Equal(got, c.want) {
+				t.Errorf("held are %v", got)
+			}
+		})
 	}
 }

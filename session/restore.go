@@ -24,6 +24,7 @@ func NextRestore(o *Restore, now time.Time) Action {
 		restoreReady,
 		pin,
 		restoreTurn,
+		leavesHalf,
 		clearVolumes,
 		closeNamespace,
 		restoreLost,

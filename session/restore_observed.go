@@ -23,6 +23,8 @@ type Restore struct {
 	HostNames []string
 	// LeftAlone are the others: no rule is for them, and nothing of them is observed.
 	LeftAlone []string
+	// Unrestored are hosts that earlier restores began with and did not restore, with their names.
+	Unrestored map[string]string
 	// Some tells that hosts which the rules do not name are left alone, those that are still to come too.
 	Some bool
 	// Wanted is how many pods the target is to have.
