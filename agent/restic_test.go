@@ -113,6 +113,24 @@ func tree(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// files are the names of all that a folder holds but folders, those in folders too.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		names = append(names, name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // describe returns what a folder holds: contents, modes, owners, times and links.
 func describe(t *testing.T, dir string) string {
 	t.Helper()

@@ -235,14 +235,20 @@ func (p *restorePlan) single() {
 	p.nodes = p.nodes[:len(p.nodes)-1]
 }
 
+// restoreProgress is how far a restore of a path is, the index'th of so many. What is left as it is counts
+// among what is done, and so among the total, where restic leaves it out.
+func restoreProgress(s restic.RestoreStatus, path string, index, count int) protocol.Progress {
+	return protocol.Progress{
+		Percent:   100 * (float64(index) + s.PercentDone) / float64(count),
+		BytesDone: s.BytesRestored + s.BytesSkipped, TotalBytes: s.TotalBytes + s.BytesSkipped,
+		FilesDone: s.FilesRestored + s.FilesSkipped, TotalFiles: s.TotalFiles + s.FilesSkipped, Path: path,
+	}
+}
+
 // restorePath writes one path.
 func (j *job) restorePath(ctx context.Context, p restorePlan, index, count int, total *protocol.Restored) error {
 	output := restic.RestoreOutput{OnStatus: func(s restic.RestoreStatus) {
-		j.progress(protocol.Progress{
-			Percent:   100 * (float64(index) + s.PercentDone) / float64(count),
-			BytesDone: s.BytesRestored + s.BytesSkipped, TotalBytes: s.TotalBytes,
-			FilesDone: s.FilesRestored + s.FilesSkipped, TotalFiles: s.TotalFiles, Path: p.path,
-		})
+		j.progress(restoreProgress(s, p.path, index, count))
 	}}
 	_, err := j.runner.Run(ctx, exec.Command{
 		Repository: j.task.Repository, Args: p.command.Args(), Line: output.Line, RetryLock: j.timings.RetryLock,

@@ -177,15 +177,7 @@ func TestPatternsOfARestoreAreAbsolute(t *testing.T) {
 			task := x.restore("restore of "+name, s)
 			task.Restore.Args = at(c.args)
 			mustSucceed(t, x.s.do(task))
-			var got []string
-			_ = filepath.WalkDir(x.dir, func(path string, d os.DirEntry, err error) error {
-				if err == nil && !d.IsDir() {
-					name, _ := filepath.Rel(x.dir, path)
-					got = append(got, name)
-				}
-				return nil
-			})
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, files(t, x.dir)); diff != "" {
 				t.Errorf("files differ:\n%s", diff)
 			}
 		})
@@ -379,15 +371,7 @@ func TestWhatIsRestoredElsewhereIsLeftOut(t *testing.T) {
 				s.Elsewhere = append(s.Elsewhere, filepath.Join(x.dir, name))
 			}
 			mustSucceed(t, x.s.do(x.restore("restore-1", s)))
-			var got []string
-			_ = filepath.WalkDir(x.dir, func(path string, d os.DirEntry, err error) error {
-				if err == nil && !d.IsDir() {
-					name, _ := filepath.Rel(x.dir, path)
-					got = append(got, name)
-				}
-				return nil
-			})
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, files(t, x.dir)); diff != "" {
 				t.Errorf("files differ:\n%s", diff)
 			}
 		})

@@ -74,6 +74,23 @@ func TestHolderReadsWhatExpandWrites(t *testing.T) {
 	}
 }
 
+func TestWhereARepositoryIsToAdmitANamespace(t *testing.T) {
+	const own = "its spec.usagePolicy.allowedNamespaces must be All or a selector that matches it"
+	for value, want := range map[string]string{
+		"BackupBlueprint/daily": `it came from BackupBlueprint "daily", whose spec.usagePolicy.allowedNamespaces (a change of the Repository itself is put back) must be All or a selector that matches it`,
+		"BackupTemplate/daily":  `it came from BackupTemplate "daily", whose spec.usagePolicy.allowedNamespaces (a change of the Repository itself is put back) must be All or a selector that matches it`,
+		"":                      own,
+		"BackupBlueprint/":      own,
+		"Secret/daily":          own,
+		"BackupBlueprint/" + strings.Repeat("x", 300): own,
+		"BackupBlueprint/run: curl":                   own,
+	} {
+		if got := blueprint.AdmitElsewhere(map[string]string{api.AnnotationExpandedBlueprint: value}); got != want {
+			t.Errorf("%q gives %q", value, got)
+		}
+	}
+}
+
 func draw(t *rapid.T) blueprint.Input {
 	words := rapid.SampledFrom([]string{"", "daily", "daily,weekly", "[/data]", "/data,/data/a", "data:/data", "data:/data:sub", "x:y:z:", "${TARGET_NAME}", "@daily", "* * *"})
 	ann := map[string]string{}

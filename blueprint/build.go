@@ -3,9 +3,11 @@ package blueprint
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api"
@@ -83,6 +85,19 @@ func (e *expander) meta(namespace string) metav1.ObjectMeta {
 func Holder(annotations map[string]string) string {
 	_, name, _ := strings.Cut(annotations[api.AnnotationExpandedBlueprint], "/")
 	return name
+}
+
+// AdmitElsewhere says what has to be written, and where, for a Repository to admit another namespace: in the
+// Repository or, since a change there is put back, in the blueprint that its annotations say it came from.
+func AdmitElsewhere(annotations map[string]string) string {
+	where := "its spec.usagePolicy.allowedNamespaces"
+	kind, name, _ := strings.Cut(annotations[api.AnnotationExpandedBlueprint], "/")
+	known := kind == v1beta1.KindBackupBlueprint || kind == v1beta1.KindBackupTemplate
+	// Anybody may write the annotation on a Repository: what is no name is not repeated.
+	if known && len(validation.NameIsDNSSubdomain(name, false)) == 0 {
+		where = fmt.Sprintf("it came from %s %q, whose spec.usagePolicy.allowedNamespaces (a change of the Repository itself is put back)", kind, name)
+	}
+	return where + " must be All or a selector that matches it"
 }
 
 // build returns the objects of a blueprint whose variables are resolved.

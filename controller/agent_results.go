@@ -169,8 +169,8 @@ func (g *Agents) Progress(ctx context.Context, id broker.Identity, p protocol.Pr
 		}
 		a.LastSeen = &now
 		a.Progress = &v1beta1.Progress{
-			Percent: int32(min(100, max(0, p.Percent))), BytesDone: p.BytesDone, TotalBytes: p.TotalBytes,
-			FilesDone: p.FilesDone, TotalFiles: p.TotalFiles, SecondsLeft: p.SecondsLeft, Path: shorten(p.Path), Time: at,
+			Percent: int32(min(100, max(0, p.Percent))), BytesDone: p.BytesDone, TotalBytes: total(p.BytesDone, p.TotalBytes),
+			FilesDone: p.FilesDone, TotalFiles: total(p.FilesDone, p.TotalFiles), SecondsLeft: p.SecondsLeft, Path: shorten(p.Path), Time: at,
 		}
 		return true
 	})

@@ -178,6 +178,9 @@ func (g *Agents) restoreOrders(ctx context.Context, id broker.Identity, has func
 	if restoredIn(rs, id.PodUID) {
 		return broker.Orders{Finish: true}, nil
 	}
+	if alone, err := g.leftAlone(ctx, rs, id); err != nil || alone {
+		return broker.Orders{Finish: alone}, err
+	}
 	switch rs.Status.Phase {
 	case v1beta1.RestoreSucceeded:
 		return broker.Orders{Finish: true}, nil

@@ -31,6 +31,7 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		return err
 	}
 	stats := hostStats(id, r)
+	said := stats.Error
 	var told, heard *v1beta1.BackupSession
 	err = updateStatus(ctx, g.World, *key, &v1beta1.BackupSession{}, func(bs *v1beta1.BackupSession) (bool, error) {
 		if ok, err := g.mayTell(ctx, bs, id, r.ID); err != nil || !ok {
@@ -39,6 +40,9 @@ func (g *Agents) backupResult(ctx context.Context, id broker.Identity, r protoco
 		heard = bs
 		if len(bs.Status.Targets) > 0 && !session.Finished(bs.Status.Phase) && stopped(bs.Status.Targets[0].Assignments, r, metav1.NewTime(g.Now())) {
 			return true, nil
+		}
+		if a := findAssignment(bs, r.ID); a != nil && r.Reason == protocol.ReasonDeadline {
+			stats.Error = shorten(withHowFar(said, *a))
 		}
 		write, counts := recordResult(bs, stats, report{task: r.ID, finished: r.Finished, now: g.Now(), limits: g.Limits})
 		if counts {
@@ -129,6 +133,15 @@ func hasFailed(st *v1beta1.BackupSessionStatus, host string) bool {
 	return len(st.Targets) > 0 && slices.ContainsFunc(st.Targets[0].Stats, func(s v1beta1.HostBackupStats) bool {
 		return s.Hostname == host && s.Phase == v1beta1.HostBackupFailed
 	})
+}
+
+// withHowFar adds to the error of work that was stopped at its deadline how far it had come: whether it waited,
+// or was slow, says what to change.
+func withHowFar(text string, a v1beta1.Assignment) string {
+	if far := session.HowFar(a); far != "" {
+		return text + ": " + far
+	}
+	return text
 }
 
 // mend gives a session that was failed too early the outcome of its results.

@@ -23,6 +23,15 @@ func formatBytes(n int64) string {
 	return fmt.Sprintf("%.3f %s", value, name)
 }
 
+// total is what is known to be done in all: no less than what is done, whatever restic has counted so far,
+// and as an agent of an older build counts, without what was there already. 0 is not known.
+func total(done, known int64) int64 {
+	if known == 0 {
+		return 0
+	}
+	return max(done, known)
+}
+
 // formatMinutes writes seconds as minutes:seconds.
 func formatMinutes(seconds float64) string {
 	s := int(seconds)

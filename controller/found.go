@@ -17,7 +17,6 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
-	"github.com/seed-731df569/stash/target"
 )
 
 // found stores what a search found in the session that asked for it: snapshots, and what they lack.
@@ -135,19 +134,14 @@ func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, found []ses
 		if told, failed = rs, nil; !session.Searching(rs.Status) {
 			return false, nil
 		}
-		spec, _ := rs.Spec.Shipped()
 		now := metav1.NewTime(g.Now())
-		hosts, err := g.restoreHosts(ctx, rs)
+		hosts, wish, err := g.restoreHosts(ctx, rs)
 		if errors.Is(err, errTargetGone) {
 			session.SearchFailed(&rs.Status, "TargetNotFound", err.Error(), rs.Generation, now)
 			return true, nil
 		}
 		if err != nil {
 			return false, err
-		}
-		wish := session.Wish{Rules: spec.Target.Rules}
-		for _, m := range spec.Target.VolumeMounts {
-			wish.Mounts = append(wish.Mounts, target.CleanPath(m.MountPath))
 		}
 		failed = session.Choose(&rs.Status, wish, hosts, found, rs.Generation, now)
 		return true, nil

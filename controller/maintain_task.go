@@ -200,7 +200,7 @@ func (g *Agents) queries(ctx context.Context, subject string) ([]protocol.Query,
 			out = append(out, protocol.Query{IDs: ids})
 		}
 	}
-	hosts, err := g.restoreHosts(ctx, rs)
+	hosts, _, err := g.restoreHosts(ctx, rs)
 	if errors.Is(err, errTargetGone) {
 		return out, nil // the restore is told when the search ends
 	}

@@ -91,7 +91,7 @@ func (w *World) repositoryRefusal(ctx context.Context, repo *v1alpha1.Repository
 		if why, err := w.blueprintRefusal(ctx, repo); err != nil || why != "" {
 			return why, err
 		}
-		return fmt.Sprintf("Repository \"%s/%s\" does not admit namespace %q: its spec.usagePolicy must name it", repo.Namespace, repo.Name, ns), nil
+		return fmt.Sprintf("Repository \"%s/%s\" does not admit namespace %q: %s", repo.Namespace, repo.Name, ns, blueprint.AdmitElsewhere(repo.Annotations)), nil
 	}
 	return "", nil
 }

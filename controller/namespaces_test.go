@@ -87,14 +87,18 @@ func TestWhatIsNotAllowedStops(t *testing.T) {
 		change func(*far)
 		why    string
 	}{
-		"all is allowed":                       {func(*far) {}, ""},
-		"a policy for all":                     {func(f *far) { f.repo.Spec.UsagePolicy.AllowedNamespaces.From = v1alpha1.NamespacesFromAll }, ""},
-		"the namespace has other labels":       {func(f *far) { f.demo.Labels = nil }, `Repository "vault/repo" does not admit namespace "demo"`},
-		"the target's has":                     {func(f *far) { f.prod.Labels = map[string]string{"team": "lab"} }, `Repository "vault/repo" does not admit namespace "prod"`},
-		"the policy names others":              {func(f *far) { f.repo.Spec.UsagePolicy = selecting(map[string]string{"team": "lab"}) }, `does not admit namespace "demo"`},
-		"the policy is for its own namespace":  {func(f *far) { f.repo.Spec.UsagePolicy.AllowedNamespaces.From = v1alpha1.NamespacesFromSame }, `does not admit namespace "demo"`},
-		"the policy is gone":                   {func(f *far) { f.repo.Spec.UsagePolicy = nil }, `does not admit namespace "demo"`},
-		"the selector cannot be read":          {func(f *far) { f.repo.Spec.UsagePolicy = selecting(map[string]string{"team": "?"}) }, `does not admit namespace "demo"`},
+		"all is allowed":                      {func(*far) {}, ""},
+		"a policy for all":                    {func(f *far) { f.repo.Spec.UsagePolicy.AllowedNamespaces.From = v1alpha1.NamespacesFromAll }, ""},
+		"the namespace has other labels":      {func(f *far) { f.demo.Labels = nil }, `Repository "vault/repo" does not admit namespace "demo"`},
+		"the target's has":                    {func(f *far) { f.prod.Labels = map[string]string{"team": "lab"} }, `Repository "vault/repo" does not admit namespace "prod"`},
+		"the policy names others":             {func(f *far) { f.repo.Spec.UsagePolicy = selecting(map[string]string{"team": "lab"}) }, `does not admit namespace "demo"`},
+		"the policy is for its own namespace": {func(f *far) { f.repo.Spec.UsagePolicy.AllowedNamespaces.From = v1alpha1.NamespacesFromSame }, `does not admit namespace "demo"`},
+		"the policy is gone":                  {func(f *far) { f.repo.Spec.UsagePolicy = nil }, `does not admit namespace "demo"`},
+		"the selector cannot be read":         {func(f *far) { f.repo.Spec.UsagePolicy = selecting(map[string]string{"team": "?"}) }, `does not admit namespace "demo"`},
+		"the policy that a blueprint wrote": {func(f *far) {
+			f.expanded(v1beta1.KindBackupBlueprint, "shop")
+			f.repo.Spec.UsagePolicy = nil
+		}, `does not admit namespace "demo": it came from BackupBlueprint "daily", whose spec.usagePolicy.allowedNamespaces (a change of the Repository itself is put back) must be All or`},
 		"a blueprint that admits the target":   {func(f *far) { f.expanded(v1beta1.KindBackupBlueprint, "shop") }, ""},
 		"a blueprint that does not any more":   {func(f *far) { f.expanded(v1beta1.KindBackupBlueprint, "lab") }, `BackupBlueprint "daily" does not admit namespace "prod"`},
 		"a template that does not any more":    {func(f *far) { f.expanded(v1beta1.KindBackupTemplate, "lab") }, `BackupTemplate "daily" does not admit namespace "prod"`},

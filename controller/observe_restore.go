@@ -93,13 +93,29 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 			return err
 		}
 	}
+	wish := wishOf(spec, obj, kind)
+	o.Some = wish.Some()
+	o.HostNames, o.LeftAlone = wish.Split(o.HostNames)
 	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
-	for i := range pods {
-		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
+	concerned := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
+		host := hostName(kind, spec.Target.Alias, &p)
+		return host != "" && wish.Leaves(host)
+	})
+	for i := range concerned {
+		if err := r.observePod(ctx, o, &concerned[i], kind, spec, hash); err != nil {
 			return err
 		}
 	}
-	return r.observeForeign(ctx, o, spec, pods)
+	return r.observeForeign(ctx, o, spec, concerned, pods)
+}
+
+// wishOf is what a restore says, and whether its target lets it leave hosts alone.
+func wishOf(spec v1beta1.RestoreSessionSpec, obj client.Object, kind target.Kind) session.Wish {
+	wish := session.Wish{Rules: spec.Target.Rules, Apart: target.Apart(obj, restoreMounts(kind.PodTemplate(obj), spec))}
+	for _, m := range spec.Target.VolumeMounts {
+		wish.Mounts = append(wish.Mounts, target.CleanPath(m.MountPath))
+	}
+	return wish
 }
 
 // hostNames are those of the workload; a DaemonSet's are the nodes that it has pods on.
@@ -153,21 +169,21 @@ func replicaFailure(obj client.Object) string {
 // errTargetGone tells that the target of a restore was deleted meanwhile.
 var errTargetGone = errors.New("the target does not exist")
 
-// restoreHosts are the hosts of a restore's target now.
-func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([]string, error) {
+// restoreHosts are the hosts of a restore's target now, and what is to be restored into them.
+func (w *World) restoreHosts(ctx context.Context, rs *v1beta1.RestoreSession) ([]string, session.Wish, error) {
 	spec, _ := rs.Spec.Shipped()
 	obj, kind, err := w.Workload(ctx, spec.Target.Ref, rs.Namespace)
 	if err != nil {
-		return nil, err
+		return nil, session.Wish{}, err
 	}
 	if obj == nil {
-		return nil, fmt.Errorf("%w: %s %q", errTargetGone, spec.Target.Ref.Kind, spec.Target.Ref.Name)
+		return nil, session.Wish{}, fmt.Errorf("%w: %s %q", errTargetGone, spec.Target.Ref.Kind, spec.Target.Ref.Name)
 	}
 	pods, err := w.PodsOf(ctx, obj)
 	if err != nil {
-		return nil, err
+		return nil, session.Wish{}, err
 	}
-	return hostNames(obj, kind, spec.Target.Alias, pods), nil
+	return hostNames(obj, kind, spec.Target.Alias, pods), wishOf(spec, obj, kind), nil
 }
 
 func (r *RestoreSessions) observePod(ctx context.Context, o *session.Restore, pod *corev1.Pod, kind target.Kind, spec v1beta1.RestoreSessionSpec, hash string) error {
@@ -246,6 +262,7 @@ func (r *RestoreSessions) observeRivals(ctx context.Context, o *session.Restore,
 	if err != nil {
 		return err
 	}
+	o.Unrestored = session.Unrestored(slices.DeleteFunc(slices.Clone(restores), func(rs v1beta1.RestoreSession) bool { return rs.UID == o.Session.UID }))
 	for i := range restores {
 		other := &restores[i]
 		if other.UID == o.Session.UID || session.RestoreFinished(other.Status.Phase) {

@@ -26,7 +26,9 @@ type restoreModel struct {
 	// own and shared tell which claims its pods mount.
 	own, shared bool
 	// empty tells that each pod has an emptyDir of its own that is restored.
-	empty  bool
+	empty bool
+	// some are the hosts that the rules name; nil: they name none, and hold for all.
+	some   []string
 	hosts  int
 	wanted int // pods of a Deployment
 	// backedUp are the hosts that the repository has snapshots of.
@@ -65,7 +67,10 @@ func newRestoreModel(t *rapid.T, timeOut bool) *restoreModel {
 		m.backedUp[h] = rapid.Bool().Draw(t, h+" was backed up")
 	}
 	m.rs.Status, m.rs.CreationTimestamp = v1beta1.RestoreSessionStatus{}, ago(0)
-	m.rs.Spec.Target.Rules = []v1beta1.Rule{{}}
+	if !m.single && rapid.Bool().Draw(t, "rules name hosts") {
+		m.some = []string{"host-0", "host-1", "host-2"}[rapid.IntRange(0, 2).Draw(t, "from"):][:1]
+	}
+	m.rs.Spec.Target.Rules = []v1beta1.Rule{{TargetHosts: m.some}}
 	if timeOut {
 		m.rs.Spec.TimeOut = &metav1.Duration{Duration: time.Hour}
 	}
@@ -94,6 +99,11 @@ func (m *restoreModel) seen() []string {
 
 func (m *restoreModel) hostNames() []string {
 	return []string{"host-0", "host-1", "host-2"}[:m.hosts]
+}
+
+// wish is what the restore says; hosts are apart where no volume is anybody else's or ends with its pod.
+func (m *restoreModel) wish() session.Wish {
+	return session.Wish{Rules: m.rs.Spec.Target.Rules, Apart: m.own && !m.shared && !m.empty}
 }
 
 // wants is how many pods the workload wants.
@@ -150,10 +160,11 @@ func (m *restoreModel) foreign(p session.Pod) string {
 func (m *restoreModel) observe() *session.Restore {
 	o := &session.Restore{
 		Session: m.rs, Repository: repository(), Initialized: true, TargetFound: true, HostNames: m.seen(), Nodes: m.nodes, Backups: m.backup,
-		Wanted: m.wants(), Own: m.empty, Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
+		Some: m.wish().Some(), Wanted: m.wants(), Own: m.empty, Closed: m.rs.Status.Hash != "", Stamped: m.stamped, Pods: map[string]session.Pod{}, LeaderSince: m.leader, Limits: session.DefaultLimits(),
 	}
+	o.HostNames, o.LeftAlone = m.wish().Split(o.HostNames)
 	for _, p := range m.pods {
-		if p.Dead {
+		if p.Dead || m.wish().Leaves(p.host) {
 			continue
 		}
 		for _, c := range p.Claims {
@@ -164,6 +175,7 @@ func (m *restoreModel) observe() *session.Restore {
 	}
 	for _, p := range m.pods {
 		switch {
+		case m.wish().Leaves(p.host) && (!m.nodes || m.placed[p.UID]):
 		case p.Dead:
 			o.Pods[p.UID] = p.Pod
 		case p.Stamp != m.hash():
@@ -232,6 +244,11 @@ func (m *restoreModel) checkAssignment(t *rapid.T, x v1beta1.Assignment) {
 	case !slices.ContainsFunc(m.rs.Status.Pinned, func(s v1beta1.PinnedSnapshot) bool { return s.Hostname == x.Hostname }):
 		t.Fatalf("%s has nothing to restore", x.ID)
 	}
+	for _, q := range m.pods {
+		if m.wish().Leaves(q.host) && !q.Dead && (q.host == p.host || intersect(q.Claims, p.Claims)) {
+			t.Fatalf("%s writes under %s, which was left alone", x.ID, q.UID)
+		}
+	}
 	for _, a := range m.rs.Status.Assignments {
 		if q := m.pod(a.PodUID); a.Lost == nil && (q.UID == p.UID || !q.Dead && intersect(q.Claims, p.Claims)) {
 			t.Fatalf("%s and %s write at once", x.ID, a.ID)
@@ -244,8 +261,11 @@ func (m *restoreModel) checkAssignment(t *rapid.T, x v1beta1.Assignment) {
 
 // checkEnd: a success is one of all that the workload is to have, and no pod of it waits.
 func (m *restoreModel) checkEnd(t *rapid.T) {
+	if len(m.rs.Status.Restored) == 0 {
+		t.Fatal("it succeeds, and nothing was restored")
+	}
 	for _, h := range m.hostNames() {
-		if !slices.ContainsFunc(m.rs.Status.Stats, func(s v1beta1.HostRestoreStats) bool {
+		if !m.wish().Leaves(h) && !slices.ContainsFunc(m.rs.Status.Stats, func(s v1beta1.HostRestoreStats) bool {
 			return s.Hostname == h && s.Phase == v1beta1.HostRestoreSucceeded
 		}) {
 			t.Fatalf("it succeeds without %s", h)
@@ -254,7 +274,7 @@ func (m *restoreModel) checkEnd(t *rapid.T) {
 	var ready int32
 	for _, p := range m.pods {
 		switch {
-		case p.Dead || p.Ending || p.Stamp != m.hash():
+		case p.Dead || p.Ending || p.Stamp != m.hash() || m.wish().Leaves(p.host):
 		case m.done[p.UID] || !p.Own && len(p.Claims) > 0 && !slices.ContainsFunc(p.Claims, func(c string) bool { return !m.claimDone(c) }):
 			ready++
 		default:
@@ -343,5 +363,5 @@ func (m *restoreModel) found() {
 			found = append(found, session.Found{ID: "of-" + h, Host: h, Paths: []string{"/data"}, Time: noon()})
 		}
 	}
-	session.Choose(&m.rs.Status, session.Wish{Rules: m.rs.Spec.Target.Rules}, m.seen(), found, 1, metav1.NewTime(m.now))
+	session.Choose(&m.rs.Status, m.wish(), m.seen(), found, 1, metav1.NewTime(m.now))
 }

@@ -189,6 +189,9 @@ func (m *restoreModel) silence(t *rapid.T) {
 // fairness is everybody doing what he should from now on.
 func (m *restoreModel) fairness(t *rapid.T) {
 	m.strangers, m.backup = nil, ""
+	if m.some != nil { // a host that rules name may have been scaled away
+		m.scale(3)
+	}
 	for range 300 {
 		if session.RestoreFinished(m.rs.Status.Phase) {
 			return
@@ -219,7 +222,7 @@ func (m *restoreModel) step(t *rapid.T) {
 		p := &m.pods[i]
 		p.Dead = p.Dead || p.Ending
 		m.placed[p.UID] = true
-		p.Agent = !p.Dead && p.Stamp != "" && !m.done[p.UID]
+		p.Agent = !p.Dead && p.Stamp != "" && !m.done[p.UID] && !m.wish().Leaves(p.host)
 	}
 	for _, h := range m.hostNames() {
 		m.spawn(h)

@@ -88,6 +88,9 @@ func recordRestored(rs *v1beta1.RestoreSession, r protocol.Result, pod v1beta1.R
 
 // restoreError is why a host was not restored. That it was stopped, only we know the reason of.
 func restoreError(rs *v1beta1.RestoreSession, a v1beta1.Assignment, r protocol.Result, now metav1.Time) string {
+	if r.Reason == protocol.ReasonDeadline {
+		return withHowFar(r.Error, a)
+	}
 	if end := rs.Status.SessionDeadline; !a.Cancelled || r.Reason != protocol.ReasonCanceled || end != nil && !now.Before(end) {
 		return r.Error
 	}

@@ -174,9 +174,10 @@ func start(rs *v1beta1.RestoreSession, o *session.Restore) {
 		st.Phase = v1beta1.RestorePending
 	}
 	n := int32(len(o.HostNames)) //nolint:gosec // a number of pods
-	if o.TargetFound && n > 0 && (st.TotalHosts == nil || *st.TotalHosts < n) {
+	if o.TargetFound && (n > 0 || len(o.LeftAlone) > 0) && (st.TotalHosts == nil || *st.TotalHosts < n) {
 		st.TotalHosts = &n
 	}
+	session.NoteLeftAlone(st, o.LeftAlone)
 	if d := rs.Spec.TimeOut; d != nil && st.SessionDeadline == nil {
 		end := metav1.NewTime(rs.CreationTimestamp.Add(d.Duration))
 		st.SessionDeadline = &end
@@ -220,7 +221,16 @@ func finishRestoreSession(rs *v1beta1.RestoreSession, now metav1.Time) {
 	st.Phase, st.Reason, st.Progress, st.Assignments = v1beta1.RestoreSucceeded, "", "", nil
 	st.CompletionTime = &now
 	st.SessionDuration = session.Took(rs.CreationTimestamp, now)
-	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, true, "PostRestoreTasksExecuted", "all hosts are restored", rs.Generation), now)
+	api.SetCondition(&st.Conditions, condition(api.RestoreCompleted, true, "PostRestoreTasksExecuted", restored(st, ""), rs.Generation), now)
+}
+
+// restored says of a restore that succeeded whom it restored, and whom not.
+func restored(st *v1beta1.RestoreSessionStatus, took string) string {
+	who := "all hosts are restored"
+	if len(st.LeftAlone) > 0 {
+		who = "all hosts that the rules name are restored"
+	}
+	return session.WithLeftAlone(who+took, st.LeftAlone)
 }
 
 func recordRestoreAssignment(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) {
@@ -256,7 +266,7 @@ func (r *RestoreSessions) tell(rs *v1beta1.RestoreSession, a session.Action) {
 	case session.KindFail:
 		r.event(rs, corev1.EventTypeWarning, "RestoreSession Failed", a.Message)
 	case session.KindFinish:
-		r.event(rs, corev1.EventTypeNormal, "RestoreSession Succeeded", "all hosts are restored in "+rs.Status.SessionDuration)
+		r.event(rs, corev1.EventTypeNormal, "RestoreSession Succeeded", restored(&rs.Status, " in "+rs.Status.SessionDuration))
 	case session.KindAssign:
 		for _, x := range a.Assignments {
 			r.event(rs, corev1.EventTypeNormal, "RestoreSession Running", fmt.Sprintf("pod %s restores %s", x.Pod, x.Hostname))

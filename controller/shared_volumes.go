@@ -25,15 +25,15 @@ func (r *RestoreSessions) sharedWith(ctx context.Context, pod *corev1.Pod, place
 
 // observeForeign finds, before anything changes, a pod that is not the target's and mounts what is to be
 // restored: the target's own pods would be deleted, and then wait for it. Where the target has no pods,
-// nothing is taken down.
-func (r *RestoreSessions) observeForeign(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec, pods []corev1.Pod) error {
+// nothing is taken down. Concerned are those of its pods whose hosts are to be restored.
+func (r *RestoreSessions) observeForeign(ctx context.Context, o *session.Restore, spec v1beta1.RestoreSessionSpec, concerned, pods []corev1.Pod) error {
 	rs := o.Session
 	if rs.Status.Hash != "" || !api.IsTrue(rs.Status.Conditions, api.SnapshotsPinned) {
 		return nil
 	}
 	var places []target.Place
-	for i := range pods {
-		if p := &pods[i]; !terminal(p) {
+	for i := range concerned {
+		if p := &concerned[i]; !terminal(p) {
 			places = append(places, target.Places(p, spec.Target.VolumeMounts)...)
 		}
 	}

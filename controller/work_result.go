@@ -43,13 +43,17 @@ func (g *Agents) workResult(ctx context.Context, id broker.Identity, r protocol.
 			return err
 		}
 	}
+	left, err := g.leftOut(ctx, *w)
+	if err != nil {
+		return err
+	}
 	if session.Exclusive(w.Operation) && interruption(repo, *w, r, g.Now()) == nil {
 		if err := g.unclaim(ctx, repo, w.ID); err != nil {
 			return err
 		}
 	}
 	var told *v1alpha1.Repository
-	outdated, left := false, g.leftOut(ctx, *w)
+	outdated := false
 	err = updateStatus(ctx, g.World, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
 		told = nil
 		if live.Status.Work == nil || live.Status.Work.ID != r.ID {

@@ -69,26 +69,37 @@ type Wish struct {
 	Rules []v1beta1.Rule
 	// Mounts are the paths at which volumes are mounted; empty where that is not known.
 	Mounts []string
+	// Apart tells that each host has what is restored for itself, in volumes that outlive its pods: one for
+	// which there is no rule keeps what it has.
+	Apart bool
 }
 
 // Pin chooses the snapshots of every host, or says why it cannot: a restore that would bring
 // nothing back for one of its hosts is refused as a whole before anything changes, and so is one that
 // would write beside the volumes, into what dies with its container.
 func Pin(wish Wish, hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+	if err := wish.misses(hosts); err != nil {
+		return nil, err
+	}
+	restored, _ := wish.Split(hosts)
+	return wish.pin(restored, found)
+}
+
+func (w Wish) pin(hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
 	var out []v1beta1.PinnedSnapshot
 	for _, host := range hosts {
-		rule, i := RuleFor(wish.Rules, host)
+		rule, i := RuleFor(w.Rules, host)
 		if i < 0 {
-			return nil, fmt.Errorf("no rule is for host %q, and all hosts of a target are restored together: a rule for it replaces what it holds now with what the snapshot holds", host)
+			return nil, fmt.Errorf("no rule is for host %q, which cannot be left alone: only claims of volumeClaimTemplates and folders of a DaemonSet's nodes are a host's own and outlive its pods; a rule for it replaces what it holds now with what the snapshot holds", host)
 		}
 		pins, err := pinHost(rule, i, SourceOf(rule, host), found)
 		if err != nil {
 			return nil, fmt.Errorf("rule %d for host %q: %w", i, host, err)
 		}
 		for _, p := range pins {
-			if !wish.holds(p.Path) {
+			if !w.holds(p.Path) {
 				return nil, fmt.Errorf("rule %d for host %q: snapshot %s holds %q, which lies in none of the volumeMounts (%s): mount the volume there, or name the paths to restore in the rule",
-					i, host, short(p.ID), p.Path, strings.Join(wish.Mounts, ", "))
+					i, host, short(p.ID), p.Path, strings.Join(w.Mounts, ", "))
 			}
 			p.Hostname = host
 			out = append(out, p)

@@ -28,7 +28,7 @@ func NextRestore(o *Restore, now time.Time) Action {
 	if o.byJob() {
 		steps = append(steps, inUse, restoreLost, assignRestore, executeRestore, finishRestore)
 	} else {
-		steps = append(steps, clearVolumes, closeNamespace, restoreLost, clearPods, pinLate, assignRestore, finishRestore)
+		steps = append(steps, leavesHalf, clearVolumes, closeNamespace, restoreLost, clearPods, pinLate, assignRestore, finishRestore)
 	}
 	for _, s := range steps {
 		if a, ok := s(o, now); ok {
@@ -116,7 +116,7 @@ func restoreReady(o *Restore, now time.Time) (Action, bool) {
 		}
 		return Wait("waiting for "+name+" to be checked: "+why, 2*time.Second), true
 	}
-	if len(o.HostNames) == 0 {
+	if len(o.HostNames)+len(o.LeftAlone) == 0 {
 		return Wait("waiting for pods of the target, which name its hosts: it has none now", 30*time.Second), true
 	}
 	return Action{}, false
@@ -248,7 +248,7 @@ func finishRestore(o *Restore, now time.Time) (Action, bool) {
 		}
 		return Action{Kind: KindWait, Message: message, After: 2 * time.Second, Ready: true}, true
 	}
-	if why := cmp.Or(o.silent(now), o.notRunning(now), o.notEnding(now), o.noPod(now), o.fewPods(now)); why != "" {
+	if why := cmp.Or(o.silent(now), o.notRunning(now), o.notEnding(now), o.noPod(now), o.fewPods(now), o.nobody()); why != "" {
 		message += "; " + why
 	}
 	return Wait(message, 5*time.Second), true
@@ -296,8 +296,8 @@ func (o *Restore) complete() bool {
 			}
 		}
 	}
-	all := o.total() == len(o.HostNames) && len(o.Unplaced) == 0 && (!o.Own || o.restoredPods() >= o.Wanted)
-	return len(o.HostNames) > 0 && !o.restoring() && all
+	all := o.total() == len(o.HostNames) && (o.Some || len(o.Unplaced) == 0) && (!o.Own || o.restoredPods() >= o.Wanted)
+	return (len(o.HostNames) > 0 || o.outlived()) && !o.restoring() && all
 }
 
 // restoredPods is how many pods of the target have their data.

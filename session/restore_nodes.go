@@ -21,9 +21,10 @@ func NodeHosts(bound []string, pinned []v1beta1.PinnedSnapshot, exists func(host
 	return hosts
 }
 
-// total is how many hosts are to be restored. Of a DaemonSet some may not be known by name yet.
+// total is how many hosts are to be restored. Of a DaemonSet some may not be known by name yet, unless the
+// rules name them.
 func (o *Restore) total() int {
-	if o.Nodes {
+	if o.Nodes && !o.Some {
 		return max(len(o.HostNames), int(o.Wanted))
 	}
 	return len(o.HostNames)

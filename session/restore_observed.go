@@ -19,8 +19,14 @@ type Restore struct {
 	Initialized bool
 	// TargetFound tells that the workload exists.
 	TargetFound bool
-	// HostNames are the hosts of the target.
+	// HostNames are the hosts of the target that are to be restored.
 	HostNames []string
+	// LeftAlone are the others: no rule is for them, and nothing of them is observed.
+	LeftAlone []string
+	// Unrestored are hosts that earlier restores began with and did not restore, with their names.
+	Unrestored map[string]string
+	// Some tells that hosts which the rules do not name are left alone, those that are still to come too.
+	Some bool
 	// Wanted is how many pods the target is to have.
 	Wanted int32
 	// Nodes tells that its hosts are nodes, as many as it is to have pods.

@@ -38,7 +38,11 @@ func (o *Restore) heldBack(a v1beta1.Assignment, now time.Time) bool {
 
 // notRunning says why the init-container of a pod that waits for its data does not run.
 func (o *Restore) notRunning(now time.Time) string {
-	for _, h := range slices.Concat(o.Hosts, []Host{{Pods: o.Unplaced}}) {
+	hosts := o.Hosts
+	if !o.Some {
+		hosts = slices.Concat(hosts, []Host{{Pods: o.Unplaced}})
+	}
+	for _, h := range hosts {
 		for _, p := range h.Pods {
 			at := where(p.Name, p.Node)
 			switch {

@@ -77,6 +77,8 @@ func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found [
 			return nil
 		}
 		st.Pinned = pins
+		_, alone := wish.Split(hosts)
+		st.LeftAlone = alone
 		sayPinned(st, generation, now)
 		return nil
 	}
@@ -86,7 +88,10 @@ func Choose(st *v1beta1.RestoreSessionStatus, wish Wish, hosts []string, found [
 		if !searched(*s) {
 			continue
 		}
-		pins, err := Pin(wish, []string{s.Hostname}, found)
+		if wish.Leaves(s.Hostname) {
+			continue // it was not when it appeared
+		}
+		pins, err := wish.pin([]string{s.Hostname}, found)
 		if err != nil {
 			s.Phase = v1beta1.HostRestoreFailed
 			s.Error = cut(lateError(err))
@@ -155,6 +160,7 @@ func sayPinned(st *v1beta1.RestoreSessionStatus, generation int64, now metav1.Ti
 			without = append(without, s.Hostname+": "+s.Error)
 		}
 	}
+	message = WithLeftAlone(message, st.LeftAlone)
 	var remarks []string
 	for _, p := range st.Pinned {
 		if p.Remark != "" {

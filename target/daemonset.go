@@ -30,6 +30,7 @@ func DaemonSet() Kind {
 			}
 			return nodeHost(alias, nodeName), nil
 		},
+		apart: func(_ runtime.Object, _ string, v Lasting) bool { return nodeFolder(v) },
 		hostCount: func(obj runtime.Object) int32 {
 			if d, ok := obj.(*appsv1.DaemonSet); ok {
 				return d.Status.DesiredNumberScheduled

@@ -55,6 +55,8 @@ type Kind struct {
 	hosts func(obj runtime.Object, alias string) []string
 	// hostFor returns the host of one pod.
 	hostFor func(alias, podName, nodeName string) (string, error)
+	// apart tells whether a volume of a pod of obj is its host's alone and outlives the pod; nil: none is.
+	apart func(obj runtime.Object, pod string, v Lasting) bool
 	// hostCount returns how many hosts obj has.
 	hostCount func(obj runtime.Object) int32
 	rollout   func(obj runtime.Object) Rollout

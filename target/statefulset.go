@@ -21,16 +21,11 @@ func StatefulSet() Kind {
 			}
 			return nil
 		},
-		claims: func(obj runtime.Object) []string {
-			var names []string
-			if s, ok := obj.(*appsv1.StatefulSet); ok {
-				for i := range s.Spec.VolumeClaimTemplates {
-					names = append(names, s.Spec.VolumeClaimTemplates[i].Name)
-				}
-			}
-			return names
+		claims: statefulSetClaims,
+		hosts:  statefulSetHosts,
+		apart: func(obj runtime.Object, pod string, v Lasting) bool {
+			return ownClaim(statefulSetClaims(obj), pod, v)
 		},
-		hosts: statefulSetHosts,
 		hostFor: func(alias, podName, _ string) (string, error) {
 			ordinal, err := Ordinal(podName)
 			if err != nil {
@@ -51,6 +46,18 @@ func StatefulSet() Kind {
 			return r
 		},
 	}
+}
+
+func statefulSetClaims(obj runtime.Object) []string {
+	s, ok := obj.(*appsv1.StatefulSet)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for i := range s.Spec.VolumeClaimTemplates {
+		names = append(names, s.Spec.VolumeClaimTemplates[i].Name)
+	}
+	return names
 }
 
 func statefulSetReplicas(obj runtime.Object) int32 {

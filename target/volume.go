@@ -30,7 +30,7 @@ func LastingVolume(pod *corev1.Pod, v *corev1.Volume) Lasting {
 	case s.EmptyDir != nil, s.ConfigMap != nil, s.Secret != nil, s.Projected != nil, s.DownwardAPI != nil, s.Image != nil:
 		return Lasting{}
 	case s.HostPath != nil:
-		return Lasting{Key: key("hostPath", pod.Spec.NodeName, path.Clean(s.HostPath.Path))}
+		return Lasting{Key: key(keyHostPath, pod.Spec.NodeName, path.Clean(s.HostPath.Path))}
 	case s.NFS != nil:
 		return Lasting{Key: key("nfs", s.NFS.Server, path.Clean(s.NFS.Path))}
 	}
@@ -40,6 +40,9 @@ func LastingVolume(pod *corev1.Pod, v *corev1.Volume) Lasting {
 	}
 	return Lasting{Key: key("volume", string(text))}
 }
+
+// keyHostPath begins the key of a folder of a node.
+const keyHostPath = "hostPath"
 
 func key(kind string, parts ...string) string {
 	sum := sha256.New()

@@ -88,6 +88,9 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	}
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: paths, at: pathsAt, draft: draft}, at, f)
 	r.sharing(t, mounts, f, at, pathsAt)
+	if f.Target != nil {
+		r.alone(t.Rules, kind.Hosts(f.Target, t.Alias), target.Apart(f.Target, mounts), rulesAt)
+	}
 	if len(t.VolumeMounts) == 0 {
 		mounts = nil
 	}
@@ -207,4 +210,36 @@ func (r *Result) targetHosts(rules []v1beta1.Rule, known []string, at *field.Pat
 			}
 		}
 	}
+}
+
+// alone says what becomes of the hosts for which there is no rule, where rules name hosts only. Apart tells
+// that each host has its volumes for itself.
+func (r *Result) alone(rules []v1beta1.Rule, known []string, apart bool, at *field.Path) {
+	named := map[string]bool{}
+	for i := range rules {
+		if len(rules[i].TargetHosts) == 0 {
+			return
+		}
+		for _, h := range rules[i].TargetHosts {
+			named[h] = true
+		}
+	}
+	var alone []string
+	for _, h := range known {
+		if !named[h] {
+			alone = append(alone, h)
+		}
+	}
+	who := list(alone)
+	switch {
+	case len(named) == 0, len(known) > 0 && len(alone) == 0:
+		return
+	case len(known) == 0: // a DaemonSet's hosts are not known here
+		who = "all other hosts"
+	}
+	if apart {
+		r.warn("%s: %s are left alone, since no rule is for them: their pods are replaced like the others, and start on what is in their volumes", at, who)
+		return
+	}
+	r.warn("%s: no rule is for %s, which cannot be left alone, since only claims of volumeClaimTemplates and folders of a DaemonSet's nodes are a host's own and outlive its pods: the restore fails with nothing changed where there are such hosts", at, who)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-731df569/stash/api/v1alpha1"
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/target"
 )
 
@@ -27,7 +28,7 @@ func (r *Result) repositoryRef(ref v1beta1.KindRepositoryRef, own, pods string, 
 		return
 	}
 	name := repo.Namespace + "/" + repo.Name
-	const write = "its spec.usagePolicy.allowedNamespaces must be All or a selector that matches it"
+	write := blueprint.AdmitElsewhere(repo.Annotations)
 	if !f.admits(repo, own) {
 		r.add(field.Forbidden(at, fmt.Sprintf("Repository %q does not admit namespace %q: %s", name, own, write)))
 	}

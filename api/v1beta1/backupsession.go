@@ -296,13 +296,14 @@ type Progress struct {
 	// BytesDone is what was read or restored.
 	// +optional
 	BytesDone int64 `json:"bytesDone,omitempty"`
-	// TotalBytes known so far.
+	// TotalBytes known so far, which are no fewer than those done; 0: not known yet.
 	// +optional
 	TotalBytes int64 `json:"totalBytes,omitempty"`
-	// FilesDone is the number of files read or restored.
+	// FilesDone is the number of files read or restored; a restore counts directories too, and what it
+	// found as it should be.
 	// +optional
 	FilesDone int64 `json:"filesDone,omitempty"`
-	// TotalFiles known so far.
+	// TotalFiles known so far, which are no fewer than those done; 0: not known yet.
 	// +optional
 	TotalFiles int64 `json:"totalFiles,omitempty"`
 	// SecondsLeft as restic estimates.

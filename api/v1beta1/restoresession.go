@@ -246,6 +246,10 @@ type RestoreSessionStatus struct {
 	// Pinned are the snapshots to restore, fixed before anything changes.
 	// +optional
 	Pinned []PinnedSnapshot `json:"pinned,omitempty"`
+	// LeftAlone are the hosts of the target for which there is no rule: their pods start on what is in
+	// their volumes.
+	// +optional
+	LeftAlone []string `json:"leftAlone,omitempty"`
 	// Restored records what must never be restored again.
 	// +optional
 	Restored []RestoredHost `json:"restored,omitempty"`

@@ -1973,6 +1973,11 @@ func (in *RestoreSessionStatus) DeepCopyInto(out *RestoreSessionStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.LeftAlone != nil {
+		in, out := &in.LeftAlone, &out.LeftAlone
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Restored != nil {
 		in, out := &in.Restored, &out.Restored
 		*out = make([]RestoredHost, len(*in))

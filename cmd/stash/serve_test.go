@@ -56,6 +56,8 @@ type site struct {
 	server  string
 	mu      sync.Mutex
 	closed  map[guard.Reason]int
+	// drained is closed when the process is about to end.
+	drained chan struct{}
 	// stop has the server end.
 	stop context.CancelFunc
 }
@@ -80,12 +82,12 @@ func guarded(t *testing.T, name string, h http.Handler, change func(*server)) *s
 	if err := keeper.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a := &assembly{log: slog.New(slog.DiscardHandler), runtime: metrics.NewRuntime(func() int64 { return 0 }, metrics.Known{})}
+	a := &assembly{log: slog.New(slog.DiscardHandler), runtime: metrics.NewRuntime(func() int64 { return 0 }, metrics.Known{}), drained: make(chan struct{})}
 	how := a.broking()
 	if name == serverWebhook {
 		how = a.admitting()
 	}
-	s := &site{t: t, address: freePort(t), server: "stash-" + name + ".stash.svc", roots: x509.NewCertPool(), closed: map[guard.Reason]int{}}
+	s := &site{t: t, address: freePort(t), drained: a.drained, server: "stash-" + name + ".stash.svc", roots: x509.NewCertPool(), closed: map[guard.Reason]int{}}
 	bundle, _ := source.Bundle()
 	s.roots.AppendCertsFromPEM(bundle)
 	how.limits.Refused = s.count
@@ -263,8 +265,7 @@ func TestARequestUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
 
 // A client keeps its connection, until the replica is about to end.
 func TestClientsLeaveAReplicaThatIsAboutToEnd(t *testing.T) {
-	leaving := make(chan struct{})
-	s := guarded(t, serverWebhook, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(how *server) { how.leaving = leaving })
+	s := guarded(t, serverWebhook, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(*server) {})
 	c := s.client("127.0.0.1")
 	ask := func() (kept bool) {
 		t.Helper()
@@ -278,7 +279,7 @@ func TestClientsLeaveAReplicaThatIsAboutToEnd(t *testing.T) {
 	if !ask() {
 		t.Error("a connection is not kept")
 	}
-	close(leaving)
+	close(s.drained)
 	if ask() {
 		t.Error("a connection is kept to the end")
 	}

@@ -92,6 +92,9 @@ func progressLine(assignments []v1beta1.Assignment) string {
 		return ""
 	}
 	p := assignments[0].Progress
+	if p.TotalBytes == 0 || p.TotalFiles == 0 {
+		return "" // restic still counts
+	}
 	return fmt.Sprintf("  %3d %%  %d of %d MB  %d of %d files", p.Percent, p.BytesDone>>20, p.TotalBytes>>20, p.FilesDone, p.TotalFiles)
 }
 

@@ -86,6 +86,17 @@ func hostsGetTheirRules(s *site) {
 		s.holds(dirs[i], "name", want)
 	}
 	s.unlocked()
+
+	// One of them alone: the others go on with what they have.
+	for _, dir := range dirs {
+		s.write(dir, "name", "newer")
+	}
+	s.restore("one", "sts-web", workload("StatefulSet", "web"), v1beta1.Rule{TargetHosts: []string{"host-1"}, Paths: []string{"/data"}})
+	s.restored("one")
+	s.running(3)
+	for i, want := range []string{"newer", "host-1", "newer"} {
+		s.holds(dirs[i], "name", want)
+	}
 }
 
 func partsOfASnapshot(s *site) {
