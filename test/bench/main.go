@@ -59,7 +59,7 @@ func parse(args []string, log io.Writer) (options, error) {
 	o := options{log: log}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(log)
-	f.StringVar(&o.only, "only", "handler,admission,idle,start,large,small", "what to measure")
+	f.StringVar(&o.only, "only", "handler,admission,idle,start,job,large,small", "what to measure")
 	f.StringVar(&o.benchstat, "benchstat", "benchstat", "path of benchstat")
 	f.StringVar(&o.benchtime, "benchtime", "1s", "time of one Go benchmark")
 	f.IntVar(&o.count, "count", 6, "runs of each Go benchmark")
@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if o.wants("handler") {
 		err = podHandler(ctx, o, r)
 	}
-	if err == nil && o.wants("admission", "idle", "start", "large", "small") {
+	if err == nil && o.wants("admission", "idle", "start", "job", "large", "small") {
 		err = onCluster(ctx, o, r)
 	}
 	// What was measured before something failed is worth reading.
@@ -148,6 +148,11 @@ func onCluster(ctx context.Context, o options, r *report) (err error) {
 	}
 	if o.wants("start") {
 		if err := sessionStart(ctx, s, targets[0], r); err != nil {
+			return err
+		}
+	}
+	if o.wants("job") {
+		if err := jobStart(ctx, s, targets[0], r); err != nil {
 			return err
 		}
 	}
