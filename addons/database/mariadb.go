@@ -28,8 +28,8 @@ func mysql() Addon {
 // nextDump parts the dumps of multiDumpArgs, as in the existing Stash.
 const nextDump = "$args="
 
-// mariadbDump makes one dump of all databases, and before it one of the users, unless the params ask for
-// something else. The system's own tables are not dumped from MariaDB: what a user may is, as statements
+// mariadbDump makes one dump of all databases, and after it one of the users, whose rights are on what must
+// be there, unless the params ask for something else. The system's own tables are not dumped from MariaDB: what a user may is, as statements
 // that any later version understands.
 func mariadbDump(r Request, p *params, users bool) (Plan, error) {
 	plan := mariadbPlan(&r, p, "mariadb-admin")
@@ -52,9 +52,6 @@ func mariadbDump(r Request, p *params, users bool) (Plan, error) {
 		argv := append(mariadbArgv("mariadb-dump", r), "--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob")
 		argv = append(argv, flags...)
 		if len(given) == 0 && users {
-			plan.Commands = append(plan.Commands, Command{
-				Argv: append(mariadbArgv("mariadb-dump", r), "--system=users", "--insert-ignore"), Env: mariadbEnv(r),
-			})
 			argv = append(argv, "--ignore-database=mysql")
 		}
 		if len(words) > 0 {
@@ -63,6 +60,11 @@ func mariadbDump(r Request, p *params, users bool) (Plan, error) {
 			argv = append(argv, "--all-databases")
 		}
 		plan.Commands = append(plan.Commands, Command{Argv: argv, Env: mariadbEnv(r)})
+		if len(given) == 0 && users {
+			plan.Commands = append(plan.Commands, Command{
+				Argv: append(mariadbArgv("mariadb-dump", r), "--system=users", "--insert-ignore"), Env: mariadbEnv(r),
+			})
+		}
 	}
 	return plan, nil
 }

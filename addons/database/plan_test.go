@@ -57,7 +57,7 @@ func TestPlans(t *testing.T) {
 		{"a database as a word", "postgres", false, pairs("backupCMD", "pg_dump", "args", "--clean stock"), "pg_dump --no-password --clean\n" + pg + " PGDATABASE=stock"},
 		{"a load", "postgres", true, nil, psql + pg + " PGDATABASE=shop"},
 		{"a load elsewhere", "postgres", true, pairs("args", "--dbname=stock -q -v ON_ERROR_STOP=1 --single-transaction"), psql + pg + " PGDATABASE=stock"},
-		{"MariaDB", "mariadb", false, nil, "mariadb-dump " + my + "--system=users --insert-ignore" + pwd + "\n" + dump + " --ignore-database=mysql --all-databases" + pwd},
+		{"MariaDB", "mariadb", false, nil, dump + " --ignore-database=mysql --all-databases" + pwd + "\nmariadb-dump " + my + "--system=users --insert-ignore" + pwd},
 		{"MySQL", "mysql", false, nil, dump + " --all-databases" + pwd},
 		{"some databases", "mysql", false, pairs("args", "--databases a b --skip-events"), dump + " --databases --skip-events -- a b" + pwd},
 		{"several dumps", "mariadb", false, pairs("multiDumpArgs", "$args=--databases a $args=b t"), dump + " --databases -- a" + pwd + "\n" + dump + " -- b t" + pwd},
