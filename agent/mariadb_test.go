@@ -58,7 +58,7 @@ func newMyShop(t *testing.T) databases.MariaDB {
 const long = "SET group_concat_max_len = 100000000;"
 
 func ofMariaDB(m databases.MariaDB, params ...string) protocol.Database {
-	d := of(databases.Postgres{Server: m.Server}, params...)
+	d := of(databases.Postgres(m), params...)
 	d.Addon, d.Server.User = "mariadb", "root"
 	return d
 }
@@ -102,7 +102,7 @@ func TestMariaDBThatCannotBeDumpedOrLoaded(t *testing.T) {
 		"a port where nothing is":     {func(d *protocol.Database) { d.Server.Port, d.Params["waitTimeout"] = 1, "0" }, protocol.ReasonDatabase, "127.0.0.1:1 did not answer in 0s: dial tcp"},
 		"no database of that name":    {func(d *protocol.Database) { d.Params["args"] = "--databases no-such" }, protocol.ReasonDumpFailed, `Unknown database 'no-such'`},
 		"a server that hangs up": {func(d *protocol.Database) {
-			d.Server.Port, d.Params["args"] = hangsUp(t, databases.Postgres{Server: m.Server}, 3_000_000), "--databases shop"
+			d.Server.Port, d.Params["args"] = hangsUp(t, databases.Postgres(m), 3_000_000), "--databases shop"
 		}, protocol.ReasonDumpFailed, "Lost connection to server"},
 	} {
 		t.Run(name, func(t *testing.T) {

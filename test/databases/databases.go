@@ -103,13 +103,12 @@ func find(t testing.TB, name string) string {
 }
 
 // run runs a program to its end.
-func (s *Server) run(name string, args ...string) string {
+func (s *Server) run(name string, args ...string) {
 	s.t.Helper()
 	out, err := s.command(name, args...).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%s: %v: %s", name, err, out)
 	}
-	return string(out)
 }
 
 // start starts the server and waits until ready succeeds.
