@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -226,4 +227,26 @@ func TestPostgresThatCannotBeDumped(t *testing.T) {
 		})
 	}
 	x.leftNothing(x.agent)
+}
+
+// What psql says at length of an error holds rows, and the words of a statement.
+func TestAnErrorOfALoadRepeatsNoRow(t *testing.T) {
+	x := newLive(t)
+	p := databases.NewPostgres(t)
+	for i, text := range []string{
+		"CREATE TABLE a (x int PRIMARY KEY, y text);\nCOPY a FROM stdin;\n1\thunter2\n1\thunter2\n\\.\n",
+		"CREATE TABLE b (x text UNIQUE);\nINSERT INTO b VALUES ('hunter2'), ('hunter2');\n",
+		"CREATE ROLE x PASSWORD 'hunter2' nonsense;\n",
+	} {
+		x.run("backup", "-q", "--stdin-filename=dumpfile.sql", "--stdin-from-command", "--", "printf", "%s", text)
+		snapshots := x.snapshots()
+		result := x.loaded(fmt.Sprint("load-", i), snapshots[len(snapshots)-1].ID, of(p))
+		mustFail(t, result, protocol.ReasonLoadFailed)
+		if !strings.Contains(result.Error, "ERROR") || strings.Contains(result.Error, "hunter2") {
+			t.Errorf("error = %s", result.Error)
+		}
+	}
+	if got := p.Exec("postgres", "SELECT count(*) FROM pg_class WHERE relname IN ('a', 'b')"); got != "0" {
+		t.Errorf("%s tables are left", got)
+	}
 }

@@ -86,7 +86,8 @@ func mariadbLoad(r Request, p *params) (Plan, error) {
 		return plan, err
 	}
 	database := r.Server.Database
-	argv := append(mariadbArgv("mariadb", r), "--batch", "--sandbox", "--skip-local-infile", "--binary-mode", "--max-allowed-packet=1G")
+	// An error must not repeat its statement, which holds rows and passwords of users.
+	argv := append(mariadbArgv("mariadb", r), "--batch", "--loose-skip-print-query-on-error", "--sandbox", "--skip-local-infile", "--binary-mode", "--max-allowed-packet=1G")
 	for _, a := range given {
 		switch {
 		case a.plain:
@@ -223,7 +224,6 @@ func mysqlFlags() []flag {
 		{name: "database", short: "D", value: true},
 		{name: "one-database", short: "o"},
 		{name: "max-allowed-packet", value: true},
-		{name: "verbose", short: "v"},
 	}
 }
 

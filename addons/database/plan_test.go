@@ -39,10 +39,10 @@ func shown(p database.Plan) string {
 
 func TestPlans(t *testing.T) {
 	const pg = "  PGHOST=db.shop.svc PGPORT=7 PGUSER=root PGCONNECT_TIMEOUT=30 PGAPPNAME=stash PGGSSENCMODE=disable PGPASSFILE=/d/none PGPASSWORD=hunter2 PGSSLMODE=prefer"
-	const psql = "psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --file=-\n"
+	const psql = "psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --set=VERBOSITY=terse --file=-\n"
 	const my = "--no-defaults --protocol=tcp --host=db.shop.svc --port=7 --user=root --default-character-set=utf8mb4 --skip-ssl "
 	const dump = "mariadb-dump " + my + "--single-transaction --quick --routines --events --triggers --hex-blob"
-	const client = "mariadb " + my + "--batch --sandbox --skip-local-infile --binary-mode --max-allowed-packet=1G"
+	const client = "mariadb " + my + "--batch --loose-skip-print-query-on-error --sandbox --skip-local-infile --binary-mode --max-allowed-packet=1G"
 	const pwd = "\n  MYSQL_PWD=hunter2"
 	for _, c := range []struct {
 		name, addon string

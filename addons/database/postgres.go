@@ -112,8 +112,9 @@ func postgresLoad(r Request, p *params) (Plan, error) {
 	if err := pgName(database); err != nil {
 		return plan, err
 	}
+	// Terse errors: what else psql says of one holds rows, and passwords of roles.
 	plan.Commands = []Command{{
-		Argv: []string{"psql", "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--file=-"},
+		Argv: []string{"psql", "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse", "--file=-"},
 		Env:  append(postgresEnv(r), "PGDATABASE="+database),
 	}}
 	plan.Stream = &pgStream{token: r.Token, own: r.Server.User, single: single}

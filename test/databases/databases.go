@@ -63,11 +63,7 @@ func prepare(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if os.Geteuid() == 0 {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
+	Give(t, dir)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +71,17 @@ func prepare(t testing.TB) *Server {
 	defer l.Close()
 	addr, _ := l.Addr().(*net.TCPAddr)
 	return &Server{t: t, Host: "127.0.0.1", Port: addr.Port, Dir: dir}
+}
+
+// Give makes a file the servers' own.
+func Give(t testing.TB, path string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chown(path, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // command is a program of the server's own user.
