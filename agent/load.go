@@ -92,8 +92,10 @@ func (t *tools) consume(ctx context.Context, dump restic.Dump, through *counter)
 func (t *tools) outcome(ctx context.Context, run, copied, ended error) error {
 	broken := gone(copied)
 	switch {
-	case ctx.Err() != nil && (run != nil || ended != nil):
-		return stopped(ctx, errors.Join(run, ended))
+	case ctx.Err() != nil && run != nil:
+		return stopped(ctx, run)
+	case ctx.Err() != nil && ended != nil:
+		return stopped(ctx, ended)
 	case broken && ended != nil, run == nil && copied == nil && ended != nil:
 		return failed(protocol.ReasonLoadFailed, "%w", ended)
 	case broken:

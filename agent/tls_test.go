@@ -74,7 +74,7 @@ func (a authority) issue(template *x509.Certificate) (cert, key []byte) {
 // files writes a server's certificate where it can read it.
 func (a authority) files(ips ...net.IP) (ca, cert, key string) {
 	a.t.Helper()
-	dir, err := os.MkdirTemp("", "tls") //nolint:usetesting // the server is another user, who may not enter t.TempDir
+	dir, err := os.MkdirTemp("", "tls") // the server is another user, who may not enter t.TempDir
 	if err != nil {
 		a.t.Fatal(err)
 	}
