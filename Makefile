@@ -72,9 +72,10 @@ lint: $(TOOLS)/golangci-lint
 test: SKIP = TestUnderLoad
 test: unit api-test e2e ## everything but admission under load, which `make e2e` has too
 
-# With an empty STASH_TEST_RESTIC, and no CI, what needs restic is skipped.
+# With an empty STASH_TEST_RESTIC or STASH_TEST_DATABASES, and no CI, what needs them is skipped.
 unit: ## what needs no cluster: unit, golden, property, fuzz seeds
 	STASH_TEST_RESTIC=$${STASH_TEST_RESTIC-$$(go run ./test/cluster/cmd/cluster restic)}; export STASH_TEST_RESTIC; \
+	STASH_TEST_DATABASES=$${STASH_TEST_DATABASES-$$(go run ./test/cluster/cmd/cluster databases)}; export STASH_TEST_DATABASES; \
 	$(RACE) $$(go list ./... | grep -vE '$(LIVE)')
 
 api-test: ## what needs an API server: schemas, CEL, deploy/, certificates, corpus, docs, examples; and test/cluster

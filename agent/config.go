@@ -36,6 +36,8 @@ type Config struct {
 	Mounted string
 	// ResticBinary is restic. Default: restic, from PATH.
 	ResticBinary string
+	// ToolPath is where the programs of databases are looked up. Default: PATH.
+	ToolPath string
 	// TerminationLog is where kubelet reads why a container failed. Default: none is written.
 	TerminationLog string
 	// Build names the program's version to the broker.

@@ -20,9 +20,11 @@ type job struct {
 	task    protocol.Task
 	runner  exec.Runner
 	timings Timings
-	log     *slog.Logger
-	report  func(protocol.Progress)
-	last    time.Time // of the last report
+	// toolPath is Config's.
+	toolPath string
+	log      *slog.Logger
+	report   func(protocol.Progress)
+	last     time.Time // of the last report
 }
 
 // failure is an error with the reason that the broker is told.
@@ -74,7 +76,7 @@ func (a *agent) job(task protocol.Task) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{task: task, timings: a.Timings, log: a.Log.With("task", task.ID), report: a.outbox.report}
+	j := &job{task: task, timings: a.Timings, toolPath: a.ToolPath, log: a.Log.With("task", task.ID), report: a.outbox.report}
 	j.runner = exec.Runner{
 		Binary: a.ResticBinary, WorkDir: scratch, Nice: task.Nice, Grace: a.Timings.Grace,
 		Inherit: inherited(task.Repository), Log: j.log,
@@ -100,6 +102,10 @@ func (j *job) run(ctx context.Context, result *protocol.Result) error {
 		return j.backup(ctx, *j.task.Backup, result)
 	case j.task.Restore != nil:
 		return j.restore(ctx, *j.task.Restore, result)
+	case j.task.Dump != nil:
+		return j.dump(ctx, *j.task.Dump, result)
+	case j.task.Load != nil:
+		return j.load(ctx, *j.task.Load, result)
 	case j.task.Maintain != nil:
 		result.Maintained = &protocol.Maintained{}
 		return j.maintain(ctx, *j.task.Maintain, result.Maintained)

@@ -17,6 +17,10 @@ func TestArgs(t *testing.T) {
 		"backup --json --host=h --tag=a --tag=b --exclude=*.log --compression=max -- /data": restic.Backup{
 			Host: "h", Path: "/data", Tags: []string{"a", "b"}, Exclude: []string{"*.log"}, UserArgs: []string{"--compression=max"},
 		},
+		"backup --json --host=h --tag=a --limit-upload=9 --stdin --stdin-filename=/dumpfile.sql": restic.Backup{
+			Host: "h", Path: "/dumpfile.sql", Stdin: true, Tags: []string{"a"}, UserArgs: []string{"--limit-upload=9"},
+		},
+		"dump -- a /dumpfile.sql": restic.Dump{ID: "a", Path: "/dumpfile.sql"},
 		"restore --json --include=/a --delete --dry-run --verbose=2 --sparse --target=/data -- abc:/data": restic.Restore{
 			ID: "abc", Path: "/data", Target: "/data", Include: []string{"/a"}, Delete: true, DryRun: true, UserArgs: []string{"--sparse"},
 		},
@@ -54,6 +58,8 @@ func TestNoTextBecomesAnOption(t *testing.T) {
 	const evil = "--password-command=id"
 	for _, options := range []arguments{
 		restic.Backup{Host: evil, Path: evil, Tags: []string{evil}, Exclude: []string{evil}},
+		restic.Backup{Host: evil, Path: evil, Stdin: true},
+		restic.Dump{ID: evil, Path: evil},
 		restic.Restore{ID: evil, Path: evil, Target: evil, Include: []string{evil}, Exclude: []string{evil}},
 		restic.Snapshots{Host: evil, Path: evil, Tag: evil},
 		restic.ForgetPlan{Host: evil, Path: evil, Policy: restic.ForgetPolicy{Tags: []string{evil}}},

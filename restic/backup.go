@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// Backup backs up one path into one snapshot.
+// Backup backs up one path, or its input, into one snapshot.
 type Backup struct {
 	// Host is the name that snapshots are grouped by.
 	Host string
-	// Path is absolute.
+	// Path is absolute. With Stdin it is where in the snapshot the input is, in the root.
 	Path string
+	// Stdin backs up what restic reads from its input, as one file.
+	Stdin bool
 	// Tags of the snapshot.
 	Tags []string
 	// Exclude are patterns of what is left out.
@@ -28,6 +30,9 @@ func (o Backup) Args() []string {
 	args = appendFlag(args, "--tag", o.Tags...)
 	args = appendFlag(args, "--exclude", o.Exclude...)
 	args = append(args, o.UserArgs...)
+	if o.Stdin {
+		return appendFlag(append(args, "--stdin"), "--stdin-filename", o.Path)
+	}
 	return append(args, "--", o.Path)
 }
 

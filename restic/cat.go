@@ -99,6 +99,7 @@ type Node struct {
 // Node types.
 const (
 	NodeDir     = "dir"
+	NodeFile    = "file"
 	NodeSymlink = "symlink"
 )
 

@@ -32,6 +32,12 @@ const (
 	ReasonNoSnapshot Reason = "SnapshotNotFound"
 	// ReasonOwnership: the restore would lose the owners of files.
 	ReasonOwnership Reason = "OwnershipNotRestored"
+	// ReasonDatabaseUnreachable: the database did not answer for as long as was waited for it.
+	ReasonDatabaseUnreachable Reason = "DatabaseUnreachable"
+	// ReasonDumpFailed: the program that dumps a database did not end well.
+	ReasonDumpFailed Reason = "DumpFailed"
+	// ReasonLoadFailed: the program that loads a dump did not end well.
+	ReasonLoadFailed Reason = "LoadFailed"
 	// ReasonOther: the message says what.
 	ReasonOther Reason = "ResticFailed"
 )
@@ -43,7 +49,8 @@ func (r Reason) Definitive() bool {
 	case ReasonNoRepository, ReasonWrongPassword, ReasonAccessDenied, ReasonNoBucket:
 		return true
 	case ReasonLocked, ReasonUnreachable, ReasonDeadline, ReasonCanceled, ReasonPathMissing,
-		ReasonUnreadable, ReasonNoSnapshot, ReasonOwnership, ReasonOther:
+		ReasonUnreadable, ReasonNoSnapshot, ReasonOwnership, ReasonDatabaseUnreachable, ReasonDumpFailed,
+		ReasonLoadFailed, ReasonOther:
 	}
 	return false
 }

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/seed-731df569/stash/addons"
 )
 
 // Action is what a Function of the catalogue does.
@@ -20,7 +22,7 @@ const (
 )
 
 // AddonPVC is the addon of stand-alone volumes.
-const AddonPVC = "pvc"
+const AddonPVC = addons.PVC
 
 // Own is a Function of the existing Stash's catalogue, in whose place Stash's own code runs.
 type Own struct {
@@ -29,25 +31,6 @@ type Own struct {
 	Addon string
 	// Version is the catalogue's version of the addon, for example 11.2; empty where it has none.
 	Version string
-}
-
-// addons are those of the catalogue, by name and by the names that images and sub-commands have for
-// them.
-func addons() map[string][]string {
-	return map[string][]string{
-		AddonPVC:         {"volume"},
-		"elasticsearch":  {"es"},
-		"postgres":       {"pg", "postgresql"},
-		"mysql":          nil,
-		"mariadb":        nil,
-		"mongodb":        {"mongo"},
-		"redis":          nil,
-		"etcd":           nil,
-		"nats":           nil,
-		"percona-xtradb": nil,
-		"vault":          nil,
-		"kubedump":       {"cluster"},
-	}
 }
 
 // drafted are the draft's Functions, lower-cased.
@@ -80,7 +63,7 @@ func OwnFunction(name, image string, args []string) (Own, bool) {
 		return own, true
 	}
 	if m := ownName.FindStringSubmatch(name); m != nil {
-		_, known := addons()[m[1]]
+		_, known := addons.Catalogue()[m[1]]
 		// A volume has no version, and everything else has one: mysql-backup is somebody's own.
 		if known && (m[1] == AddonPVC) == (m[3] == "") {
 			return Own{Action: Action(m[2]), Addon: m[1], Version: m[3]}, true
@@ -113,7 +96,7 @@ func ownImage(image string, args []string) (Own, bool) {
 		return own, true
 	}
 	base = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(base, "stash-"), "-stash"), "-tool")
-	for addon, others := range addons() {
+	for addon, others := range addons.Catalogue() {
 		if base == addon || slices.Contains(others, base) {
 			own.Addon = addon
 			if m := ownVersion.FindStringSubmatch(image); m != nil && addon != AddonPVC {

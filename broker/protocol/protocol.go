@@ -103,7 +103,7 @@ type Accept struct {
 	ID string `json:"id"`
 }
 
-// Task is one piece of work; exactly one of Backup, Restore and Maintain is set.
+// Task is one piece of work; exactly one of Backup, Dump, Restore, Load and Maintain is set.
 type Task struct {
 	// ID is that of the assignment (BackupSession, RestoreSession) or of the Repository's work.
 	ID         string            `json:"id"`
@@ -113,6 +113,10 @@ type Task struct {
 	Backup   *Backup   `json:"backup,omitempty"`
 	Restore  *Restore  `json:"restore,omitempty"`
 	Maintain *Maintain `json:"maintain,omitempty"`
+	// Dump and Load are a backup and a restore of a database. An agent of an older build says that it
+	// knows no such work.
+	Dump *Dump `json:"dump,omitempty"`
+	Load *Load `json:"load,omitempty"`
 	// Deadline ends the task; zero: none.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Nice and IONice are the priorities that restic runs with.
@@ -285,6 +289,9 @@ const (
 	ReasonUnreadable    = restic.ReasonUnreadable
 	ReasonNoSnapshot    = restic.ReasonNoSnapshot
 	ReasonOwnership     = restic.ReasonOwnership
+	ReasonDatabase      = restic.ReasonDatabaseUnreachable
+	ReasonDumpFailed    = restic.ReasonDumpFailed
+	ReasonLoadFailed    = restic.ReasonLoadFailed
 	ReasonOther         = restic.ReasonOther
 )
 

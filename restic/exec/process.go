@@ -18,10 +18,10 @@ func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// wait starts the process, reads both outputs to their ends and waits for it. When ctx ends it
+// wait starts the process, feeds it, reads both outputs to their ends and waits for it. When ctx ends it
 // interrupts the process and kills its group after the grace period. It returns when the process
 // is gone and reaped.
-func (r Runner) wait(ctx context.Context, cmd *exec.Cmd, stderr io.Writer, read func(io.Reader) error) error {
+func (r Runner) wait(ctx context.Context, cmd *exec.Cmd, stderr io.Writer, read func(io.Reader) error, input *feed) error {
 	outPipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("open pipe: %w", err)
@@ -30,9 +30,11 @@ func (r Runner) wait(ctx context.Context, cmd *exec.Cmd, stderr io.Writer, read 
 	if err != nil {
 		return fmt.Errorf("open pipe: %w", err)
 	}
+	input.attach(cmd)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start restic: %w", err)
 	}
+	input.start(ctx)
 	var readers sync.WaitGroup
 	var readErr error
 	readers.Go(func() {
@@ -52,6 +54,7 @@ func (r Runner) wait(ctx context.Context, cmd *exec.Cmd, stderr io.Writer, read 
 	readers.Wait()
 	err = cmd.Wait()
 	close(done)
+	input.end()
 	watcher.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

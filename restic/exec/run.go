@@ -60,6 +60,10 @@ type Command struct {
 	// Read reads the output as it comes, instead of Line. Its error is Run's unless restic
 	// itself failed. Where both are nil the output is in Result.
 	Read func(r io.Reader) error
+	// Input writes what restic reads from its stdin, until it is done or ctx ends. Only after it has
+	// returned nil is restic told that its input is complete. Where it fails, restic is interrupted while
+	// it still waits for more, and the error is Run's. That restic has ended shows as an error of w.
+	Input func(ctx context.Context, w io.Writer) error
 	// Limit ends a run that is retrying; 0: none. The cause of restic's last retry is the error. A
 	// run that has not failed on the backend gets twice that time, since it may be waiting for its
 	// share of the CPU to derive the key; one whose backend says a clear no ends early.
@@ -99,6 +103,11 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	defer cleanup()
 
+	feed, err := newFeed(c.Input, cancel)
+	if err != nil {
+		return result, err
+	}
+	defer feed.close()
 	name, prefix := r.program()
 	cmd := exec.Command(name, append(append(prefix, global...), c.Args...)...) //nolint:gosec,noctx // the context is watched by wait
 	cmd.Dir = r.WorkDir
@@ -111,9 +120,12 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 		watch.heard(result.Stderr)
 	}}
 	output := &bytes.Buffer{}
-	runErr := r.wait(ctx, cmd, stderr, consumer(c, output, watch.opened))
+	runErr := r.wait(ctx, cmd, stderr, consumer(c, output, watch.opened), feed)
 	result.Output = output.Bytes()
 	result.Code = exitCode(cmd)
+	if result.Code == restic.ExitOK && !feed.complete() {
+		return result, errUnread
+	}
 	if result.Code == restic.ExitOK && runErr == nil {
 		return result, nil
 	}
@@ -135,6 +147,9 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 func (r Runner) failure(ctx context.Context, c Command, result *Result) error {
 	e := &restic.Error{Command: subCommand(c), Code: result.Code, Message: result.Stderr.Message()}
 	cause := context.Cause(ctx)
+	if input, ok := errors.AsType[inputError](cause); ok {
+		return input.err
+	}
 	switch {
 	case cause == nil || result.Code == restic.ExitNoRepository || result.Code == restic.ExitWrongPassword:
 		e.Reason = restic.Classify(result.Code, e.Message)
@@ -220,10 +235,15 @@ func (r Runner) globalArgs(c Command) (args []string, cleanup func(), err error)
 }
 
 // program returns what to start and its first arguments: restic, or nice or ionice before it, which
-// become restic by exec, so that the process is still restic's. Where they are absent, they are
-// left out: a backup at the wrong priority is better than none.
+// become restic by exec, so that the process is still restic's.
 func (r Runner) program() (name string, args []string) {
-	binary := orElse(r.Binary, "restic")
+	words := append(r.Priority(), orElse(r.Binary, "restic"))
+	return words[0], words[1:]
+}
+
+// Priority is what is put before a program for it to run with the same priorities as restic. Programs
+// that are absent are left out: a backup at the wrong priority is better than none.
+func (r Runner) Priority() []string {
 	var words []string
 	if r.Nice != nil {
 		words = r.prefix(words, "nice", "-n", strconv.Itoa(*r.Nice))
@@ -235,8 +255,7 @@ func (r Runner) program() (name string, args []string) {
 		}
 		words = r.prefix(words, "ionice", flags...)
 	}
-	words = append(words, binary)
-	return words[0], words[1:]
+	return words
 }
 
 func (r Runner) prefix(words []string, name string, flags ...string) []string {

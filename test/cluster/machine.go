@@ -56,7 +56,12 @@ func (c *Cache) equip(ctx context.Context) error {
 	if err := completePath(); err != nil {
 		return err
 	}
-	if len(missingPackages()) == 0 {
+	return c.install(ctx, requirements())
+}
+
+// install installs the packages that are missing of a list.
+func (c *Cache) install(ctx context.Context, list []requirement) error {
+	if len(missingPackages(list)) == 0 {
 		return nil
 	}
 	unlock, err := lock(ctx, filepath.Join(c.dir, "build.lock"))
@@ -64,7 +69,7 @@ func (c *Cache) equip(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return c.installPackages(ctx)
+	return c.installPackages(ctx, list)
 }
 
 // completePath adds the folders that su and cron leave out of root's PATH;
@@ -130,10 +135,10 @@ func checkKernel(ctx context.Context) error {
 }
 
 // missingPackages returns the packages whose files are not there.
-func missingPackages() []string {
+func missingPackages(list []requirement) []string {
 	var missing []string
 	seen := map[string]bool{}
-	for _, r := range requirements() {
+	for _, r := range list {
 		if seen[r.pkg] || present(r.command) {
 			continue
 		}
@@ -147,9 +152,9 @@ func present(command string) bool {
 	if command == busybox {
 		return isStatic(busybox)
 	}
-	if filepath.IsAbs(command) {
-		_, err := os.Stat(command)
-		return err == nil
+	if filepath.IsAbs(command) { // it may be a pattern: some folders have a version
+		found, err := filepath.Glob(command)
+		return err == nil && len(found) > 0
 	}
 	_, err := exec.LookPath(command)
 	return err == nil
@@ -172,8 +177,8 @@ func isStatic(path string) bool {
 }
 
 // installPackages installs what is missing and starts none of it.
-func (c *Cache) installPackages(ctx context.Context) error {
-	missing := missingPackages()
+func (c *Cache) installPackages(ctx context.Context, list []requirement) error {
+	missing := missingPackages(list)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -195,7 +200,7 @@ func (c *Cache) installPackages(ctx context.Context) error {
 	if err := c.run(ctx, "apt", "apt-get", args...); err != nil {
 		return err
 	}
-	if still := missingPackages(); len(still) > 0 {
+	if still := missingPackages(list); len(still) > 0 {
 		return fmt.Errorf("install packages: %s installed, but what they provide is not in PATH (%s)", strings.Join(still, " "), os.Getenv("PATH"))
 	}
 	return c.disableServices(ctx, missing)

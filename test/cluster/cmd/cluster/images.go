@@ -86,3 +86,18 @@ func newRestic() *cobra.Command {
 		},
 	}
 }
+
+func newDatabases() *cobra.Command {
+	return &cobra.Command{
+		Use:   "databases",
+		Short: "Install PostgreSQL, MariaDB and Redis, start none of them, and print a PATH with their programs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := cluster.NewCache("", os.Stderr).DatabasePath(cmd.Context())
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), path)
+			}
+			return err
+		},
+	}
+}

@@ -42,7 +42,7 @@ func newCommand() *cobra.Command {
 	command.AddCommand(
 		newBuild(), newUp(name), newDown(name), newStatus(open), newEnv(open),
 		newOff(open), newOn(open), newExec(open), newLogs(open),
-		newImage(open), newS3(open), newRestic(),
+		newImage(open), newS3(open), newRestic(), newDatabases(),
 	)
 	return command
 }
