@@ -47,7 +47,7 @@ func TestWhatIsFoundCountsIfItWasInTime(t *testing.T) {
 			bs.Status.SessionDeadline = agoP(0)
 			bs.Status.Targets[0].Assignments[0].Lost = agoP(time.Minute)
 			g := NewAgents(newWorld(t, interceptor.Funcs{}, configuration(), bs))
-			if err := g.found(t.Context(), "BackupSession/demo/shop-1", c.found); err != nil {
+			if err := g.found(t.Context(), "BackupSession/demo/shop-1", &protocol.Maintained{Snapshots: c.found}); err != nil {
 				t.Fatal(err)
 			}
 			st := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0]
@@ -168,7 +168,7 @@ func TestASearchThatFailsIsSaidAndRepeated(t *testing.T) {
 			if !c.again {
 				return
 			}
-			if err := g.found(t.Context(), "RestoreSession/demo/back", []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}); err != nil {
+			if err := g.found(t.Context(), "RestoreSession/demo/back", &protocol.Maintained{Snapshots: []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}}); err != nil {
 				t.Fatal(err)
 			}
 			if st = read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status; !api.IsTrue(st.Conditions, api.SnapshotsPinned) || len(st.Pinned) != 2 {
