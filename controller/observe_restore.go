@@ -90,7 +90,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 			return err
 		}
 	}
-	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
+	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec), o.Nodes)
 	for i := range pods {
 		if err := r.observePod(ctx, o, &pods[i], kind, spec, hash); err != nil {
 			return err
