@@ -1,12 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/target"
 )
 
 // RecordBackup stores the result of a host in a session and takes its assignment away. A result
@@ -67,30 +69,49 @@ func TrackHosts(st *v1beta1.BackupConfigurationStatus, session *v1beta1.BackupSe
 			trackHost(&st.Hosts[i], s, session)
 		}
 	}
-	st.Hosts = bounded(st.Hosts, session)
+	st.Hosts = bounded(st.Hosts)
 	slices.SortFunc(st.Hosts, func(a, b v1beta1.HostResult) int { return compareHosts(a.Hostname, b.Hostname) })
 }
 
-// maxHosts bounds the record of hosts that are gone: a DaemonSet's are named after nodes, which come
-// and go where clusters are scaled, and an object has a limit.
-const maxHosts = 500
+// The record of hosts that are gone is bounded: a DaemonSet's are named after nodes, which come and go where
+// clusters are scaled, and an object has a limit. All that a target may have are kept, unless what there is
+// to say of them does not fit.
+const (
+	maxHosts  = target.MaxHosts
+	maxRecord = 1_300_000 // of the 1.5 MiB that an object may have
+)
 
-// bounded forgets the hosts that were backed up longest ago, but none of the session. Retention does
-// not touch snapshots of a host that is forgotten.
-func bounded(hosts []v1beta1.HostResult, session *v1beta1.BackupSession) []v1beta1.HostResult {
-	for len(hosts) > maxHosts {
-		oldest := -1
-		for i, h := range hosts {
-			if h.Session != session.Name && (oldest < 0 || h.Time.Before(&hosts[oldest].Time)) {
-				oldest = i
-			}
-		}
-		if oldest < 0 {
-			break
-		}
-		hosts = slices.Delete(hosts, oldest, oldest+1)
+// bounded forgets the hosts that were backed up longest ago, always the same ones: an older session that is
+// looked at again must not take the place of a newer one. Retention does not touch snapshots of a host that
+// is forgotten.
+func bounded(hosts []v1beta1.HostResult) []v1beta1.HostResult {
+	size := 0
+	for _, h := range hosts {
+		size += sizeOf(h)
+	}
+	if len(hosts) <= maxHosts && size <= maxRecord {
+		return hosts
+	}
+	slices.SortFunc(hosts, func(a, b v1beta1.HostResult) int {
+		return cmp.Or(b.Time.Compare(a.Time.Time), compareHosts(a.Hostname, b.Hostname))
+	})
+	for n := len(hosts); n > maxHosts || size > maxRecord; n = len(hosts) {
+		size -= sizeOf(hosts[n-1])
+		hosts = hosts[:n-1]
 	}
 	return hosts
+}
+
+// sizeOf is about how many bytes a host takes in the object, where it is noted whose its fields are, too.
+func sizeOf(h v1beta1.HostResult) int {
+	n := 550 + len(h.Hostname) + len(h.Session) + len(h.Error)
+	for _, s := range h.Snapshots {
+		n += 350 + len(s.Path)
+	}
+	for _, c := range h.Complete {
+		n += 130 + len(c.Path)
+	}
+	return n
 }
 
 func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta1.BackupSession) {
