@@ -182,7 +182,7 @@ func TestASearchThatFailsIsSaidAndRepeated(t *testing.T) {
 func TestASearchThatIsAbandonedIsSaid(t *testing.T) {
 	rs, sts, repo := pinning(2)
 	w := newWorld(t, interceptor.Funcs{}, rs, sts, repo)
-	if err := (&Repositories{World: w}).abandon(t.Context(), repo, "worker ended"); err != nil {
+	if _, err := (&Repositories{World: w}).abandon(t.Context(), repo, session.WorkAction{Message: "worker ended"}); err != nil {
 		t.Fatal(err)
 	}
 	c := api.FindCondition(read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status.Conditions, api.SnapshotsPinned)
