@@ -49,7 +49,7 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 			if a.Lost == nil || a.Searched {
 				continue
 			}
-			if stats, ok := adopted(a, spec.Target.Paths, inTime(snapshots, bs.Status.SessionDeadline), api.TagSession+string(bs.UID)); ok {
+			if stats, ok := adopted(a, spec.Target.Paths, inTime(readable(snapshots, c.Status.Hosts), bs.Status.SessionDeadline), api.TagSession+string(bs.UID)); ok {
 				session.RecordBackup(&bs.Status, stats)
 			}
 		}
@@ -60,6 +60,14 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 		}
 		return true, nil
 	}))
+}
+
+// readable leaves out the empty snapshots of paths that had files: one of which nothing could be read is empty,
+// and its agent failed.
+func readable(snapshots []restic.Snapshot, hosts []v1beta1.HostResult) []restic.Snapshot {
+	return slices.DeleteFunc(slices.Clone(snapshots), func(s restic.Snapshot) bool {
+		return s.Empty() && slices.ContainsFunc(s.Paths, func(p string) bool { return session.HadFiles(hosts, s.Hostname, p) })
+	})
 }
 
 // inTime leaves out the snapshots that were not complete before the deadline, which is nil where there

@@ -65,6 +65,39 @@ func TestWhatIsFoundCountsIfItWasInTime(t *testing.T) {
 	}
 }
 
+// Of what had files, an empty snapshot may be one of which nothing could be read: its agent failed.
+func TestAnEmptySnapshotIsNotTakenForASuccess(t *testing.T) {
+	for name, c := range map[string]struct {
+		complete []v1beta1.CompleteSnapshot
+		files    int64
+		old      bool
+		want     int
+	}{
+		"it never had files":          {nil, 0, false, 1},
+		"another path had files":      {[]v1beta1.CompleteSnapshot{{Path: "/logs"}}, 0, false, 1},
+		"it had files":                {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 0, false, 0},
+		"it had files, and has some":  {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 1, false, 1},
+		"nobody knows whether it has": {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 0, true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bs, config := running(), configuration()
+			bs.Status.Targets[0].Assignments[0].Lost = agoP(time.Minute)
+			config.Status.Hosts = []v1beta1.HostResult{{Hostname: "host-0", Complete: c.complete}}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, config, bs))
+			s := left("a", -2*time.Minute, time.Minute, c.old)
+			if s.Summary != nil {
+				s.Summary.TotalFilesProcessed = c.files
+			}
+			if err := g.found(t.Context(), "BackupSession/demo/shop-1", &protocol.Maintained{Snapshots: []restic.Snapshot{s}}); err != nil {
+				t.Fatal(err)
+			}
+			if st := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0]; len(st.Stats) != c.want {
+				t.Errorf("%+v", st.Stats)
+			}
+		})
+	}
+}
+
 func TestAResultAfterTheDeadlineMendsNothing(t *testing.T) {
 	failed := func(over bool) *v1beta1.BackupSession {
 		bs := running()

@@ -14,7 +14,8 @@ import (
 // RecordBackup stores the result of a host in a session and takes its assignment away. A result
 // that ended before the deadline replaces a failure that was recorded meanwhile, however late it
 // comes; another result of the same host never replaces a success, unless that was found in the
-// repository and the agent itself can tell more of it. It reports whether the status changed.
+// repository and the agent itself can tell more of it: that it failed, too, where it knows the same
+// snapshots. It reports whether the status changed.
 func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bool {
 	if len(st.Targets) == 0 {
 		return false
@@ -26,7 +27,7 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 			continue
 		}
 		told := t.Stats[i].Phase == v1beta1.HostBackupSucceeded && (!t.Stats[i].Adopted || s.Adopted)
-		if told || s.Phase != v1beta1.HostBackupSucceeded {
+		if told || s.Phase != v1beta1.HostBackupSucceeded && !disowned(t.Stats[i], s) {
 			return false
 		}
 		t.Stats[i] = s
@@ -35,6 +36,21 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 	t.Stats = append(t.Stats, s)
 	slices.SortFunc(t.Stats, func(a, b v1beta1.HostBackupStats) int { return compareHosts(a.Hostname, b.Hostname) })
 	return true
+}
+
+// disowned tells whether an agent that failed made the snapshots which were found and taken for its success:
+// it made one of each path, and could not read what was in them.
+func disowned(found, told v1beta1.HostBackupStats) bool {
+	return found.Adopted && len(found.Snapshots) > 0 && !slices.ContainsFunc(found.Snapshots, func(f v1beta1.SnapshotStats) bool {
+		return !slices.ContainsFunc(told.Snapshots, func(s v1beta1.SnapshotStats) bool { return s.ID == f.ID })
+	})
+}
+
+// HadFiles tells whether a path of a host has had a complete snapshot with files.
+func HadFiles(hosts []v1beta1.HostResult, host, path string) bool {
+	return slices.ContainsFunc(hosts, func(h v1beta1.HostResult) bool {
+		return h.Hostname == host && slices.ContainsFunc(h.Complete, func(c v1beta1.CompleteSnapshot) bool { return c.Path == path })
+	})
 }
 
 // RecordRestore stores the result of a host and what was written to, and takes the assignment away
