@@ -24,6 +24,7 @@ import (
 type Agents struct {
 	*World
 	progress progressTimes
+	missed   missedSessions
 }
 
 // NewAgents returns the broker's source of work and sink of results.
