@@ -54,6 +54,8 @@ func TestASearchTellsWhatCannotBeRestored(t *testing.T) {
 			mustSucceed(t, result)
 			m := result.Maintained
 			switch {
+			case !m.Looked:
+				t.Error("it does not say that it looked")
 			case len(m.Snapshots) != 1 || m.Snapshots[0].ID != id:
 				t.Errorf("found %s, not %s alone (%s is another host's)", asJSON(m.Snapshots), id, other)
 			case c.want == "" && len(m.Lacks) > 0, c.want != "" && len(m.Lacks) != 1:

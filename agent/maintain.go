@@ -164,7 +164,7 @@ func (j *job) find(ctx context.Context, queries []protocol.Query, found *protoco
 	if err != nil {
 		return err
 	}
-	found.SnapshotCount = len(snapshots)
+	found.SnapshotCount, found.Looked = len(snapshots), true
 	slices.Reverse(snapshots)
 	wanted := map[string]bool{}
 	for _, q := range queries {

@@ -113,6 +113,9 @@ const (
 	TokenAudience = Group
 	// TagSession is the prefix of the restic tag that ties a snapshot to its BackupSession.
 	TagSession = "stash-session="
+	// TagPartial marks a snapshot whose backup was told to leave files out: restic notes only some of what
+	// tells it so.
+	TagPartial = "stash-partial"
 
 	DefaultHost = "host-0"
 )

@@ -101,6 +101,7 @@ func TestStreamsThatSayNothingOrNonsenseEnd(t *testing.T) {
 		"a greeting and nothing":     {hello, false, EndedSilent, 3 * protocol.HeartbeatInterval},
 		"a line that is never ended": {hello + `{"alive":`, false, EndedSilent, 3 * protocol.HeartbeatInterval},
 		"another version":            {`{"hello":{"version":99}}` + "\n", false, EndedVersion, 0},
+		"too many tasks":             {`{"hello":{"version":1,"running":["` + strings.Repeat(`","`, 1000) + `"]}}` + "\n", false, EndedNonsense, 0},
 		"no greeting":                {`{"alive":true}` + "\n", false, EndedNonsense, 0},
 		"no JSON":                    {hello + "hello\n", false, EndedNonsense, 0},
 		"a line that is too long":    {hello + strings.Repeat("x", protocol.MaxLine+1), false, EndedTooLong, 0},

@@ -15,6 +15,9 @@ import (
 	"github.com/seed-731df569/stash/broker/protocol"
 )
 
+// maxRunning is how many tasks an agent may say that it has: for each of them it is asked whether it is wanted.
+const maxRunning = 1000
+
 // aliveEvery is how often it is told that an agent lives.
 const aliveEvery = time.Minute
 
@@ -159,6 +162,9 @@ func (st *stream) hello(ctx context.Context, lines <-chan said, readErr <-chan e
 		}
 		if h := up.Hello.Hostname; h != "" && len(h) <= maxHostname {
 			st.id.Hostname = h
+		}
+		if n := len(up.Hello.Running); n > maxRunning {
+			return fmt.Errorf("%w: %d tasks cannot all be of this pod", errNonsense, n)
 		}
 		for _, t := range up.Hello.Running {
 			st.has[t] = true

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-731df569/stash/broker"
 	"github.com/seed-731df569/stash/broker/protocol"
 	"github.com/seed-731df569/stash/mutators"
+	"github.com/seed-731df569/stash/restic"
 	"github.com/seed-731df569/stash/session"
 )
 
@@ -23,6 +24,7 @@ import (
 type Agents struct {
 	*World
 	progress progressTimes
+	missed   missedSessions
 }
 
 // NewAgents returns the broker's source of work and sink of results.
@@ -140,6 +142,9 @@ func (g *Agents) backupTask(ctx context.Context, id broker.Identity, key client.
 	task.Backup = &protocol.Backup{
 		Host: a.Hostname, Paths: spec.Target.Paths, Exclude: spec.Target.Exclude, Args: spec.Target.Args,
 		Tags: []string{api.TagSession + string(bs.UID)},
+	}
+	if len(spec.Target.Exclude) > 0 || restic.LeavesOut(spec.Target.Args) {
+		task.Backup.Tags = append(task.Backup.Tags, api.TagPartial)
 	}
 	return task, nil
 }

@@ -89,6 +89,9 @@ func (r *BackupConfigurations) update(ctx context.Context, c *v1beta1.BackupConf
 	if over, err = r.history(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := r.handOver(ctx, c); err != nil {
+		return nil, err
+	}
 	c.Status.Phase = phase(c)
 	return over, nil
 }

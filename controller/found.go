@@ -20,15 +20,15 @@ import (
 )
 
 // found stores what a search found in the session that asked for it: snapshots, and what they lack.
-func (g *Agents) found(ctx context.Context, subject string, snapshots []restic.Snapshot, lacks ...protocol.Lack) error {
+func (g *Agents) found(ctx context.Context, subject string, m *protocol.Maintained) error {
 	kind, key, err := parseSubject(subject)
 	if err != nil {
 		return err
 	}
 	if kind == v1beta1.KindBackupSession {
-		return g.adopt(ctx, key, snapshots)
+		return g.adopt(ctx, key, m.Snapshots)
 	}
-	return g.pinFound(ctx, key, foundOf(snapshots, lacks))
+	return g.pinFound(ctx, key, foundOf(m))
 }
 
 // adopt takes the snapshots that lost agents left behind as their results, where all paths of the
@@ -48,7 +48,7 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 			if a.Lost == nil || a.Searched {
 				continue
 			}
-			if stats, ok := adopted(a, spec.Target.Paths, inTime(snapshots, bs.Status.SessionDeadline), api.TagSession+string(bs.UID)); ok {
+			if stats, ok := adopted(a, spec.Target.Paths, inTime(readable(snapshots, c.Status.Hosts), bs.Status.SessionDeadline), api.TagSession+string(bs.UID)); ok {
 				session.RecordBackup(&bs.Status, stats)
 			}
 		}
@@ -59,6 +59,14 @@ func (g *Agents) adopt(ctx context.Context, key client.ObjectKey, snapshots []re
 		}
 		return true, nil
 	}))
+}
+
+// readable leaves out the empty snapshots of paths that had files: one of which nothing could be read is empty,
+// and its agent failed.
+func readable(snapshots []restic.Snapshot, hosts []v1beta1.HostResult) []restic.Snapshot {
+	return slices.DeleteFunc(slices.Clone(snapshots), func(s restic.Snapshot) bool {
+		return s.Empty() && slices.ContainsFunc(s.Paths, func(p string) bool { return session.HadFiles(hosts, s.Hostname, p) })
+	})
 }
 
 // inTime leaves out the snapshots that were not complete before the deadline, which is nil where there
@@ -102,11 +110,14 @@ func adopted(a v1beta1.Assignment, paths []string, snapshots []restic.Snapshot, 
 }
 
 // foundOf joins what a worker found with what it found missing.
-func foundOf(snapshots []restic.Snapshot, lacks []protocol.Lack) []session.Found {
-	found := make([]session.Found, 0, len(snapshots))
-	for _, s := range snapshots {
-		f := session.Found{ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty(), Session: sessionTag(s)}
-		for _, l := range lacks {
+func foundOf(m *protocol.Maintained) []session.Found {
+	found := make([]session.Found, 0, len(m.Snapshots))
+	for _, s := range m.Snapshots {
+		f := session.Found{
+			ID: s.ID, Host: s.Hostname, Paths: s.Paths, Time: s.Time, Empty: s.Empty(), Session: sessionTag(s),
+			Partial: !m.Looked || len(s.Excludes) > 0 || s.HasTag(api.TagPartial),
+		}
+		for _, l := range m.Lacks {
 			if l.ID == s.ID {
 				f.Lacks = append(f.Lacks, session.Lack{Path: l.Path, Rule: l.Rule, Why: l.Why})
 			}
@@ -143,6 +154,9 @@ func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, found []ses
 		if err != nil {
 			return false, err
 		}
+		if wish.Own, err = g.backedUp(ctx, rs); err != nil {
+			return false, err
+		}
 		failed = session.Choose(&rs.Status, wish, hosts, found, rs.Generation, now)
 		return true, nil
 	})
@@ -152,6 +166,37 @@ func (g *Agents) pinFound(ctx context.Context, key client.ObjectKey, found []ses
 		}
 	}
 	return ignoreGone(err)
+}
+
+// backedUp are the paths that configurations back up by themselves where a restore takes its data from, by
+// host. Of one that has no result yet, only its paths are known.
+func (g *Agents) backedUp(ctx context.Context, rs *v1beta1.RestoreSession) (map[string][]string, error) {
+	repo, err := g.Repository(ctx, rs.Spec.Repository, rs.Namespace)
+	if err != nil || repo == nil {
+		return nil, err
+	}
+	there, err := g.repositoriesAt(ctx, location(repo))
+	if err != nil {
+		return nil, err
+	}
+	own := map[string][]string{}
+	for i := range there {
+		users, err := g.UsersOf(ctx, &there[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range users {
+			if t := c.Spec.Target; t != nil && len(c.Status.Hosts) == 0 {
+				own[""] = append(own[""], t.Paths...)
+			}
+			for _, h := range c.Status.Hosts {
+				for _, s := range h.Snapshots {
+					own[h.Hostname] = append(own[h.Hostname], s.Path)
+				}
+			}
+		}
+	}
+	return own, nil
 }
 
 // notFound says in a restore why the search for its snapshots did not end. A backup's search has a

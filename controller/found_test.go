@@ -47,7 +47,7 @@ func TestWhatIsFoundCountsIfItWasInTime(t *testing.T) {
 			bs.Status.SessionDeadline = agoP(0)
 			bs.Status.Targets[0].Assignments[0].Lost = agoP(time.Minute)
 			g := NewAgents(newWorld(t, interceptor.Funcs{}, configuration(), bs))
-			if err := g.found(t.Context(), "BackupSession/demo/shop-1", c.found); err != nil {
+			if err := g.found(t.Context(), "BackupSession/demo/shop-1", &protocol.Maintained{Snapshots: c.found}); err != nil {
 				t.Fatal(err)
 			}
 			st := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0]
@@ -60,6 +60,39 @@ func TestWhatIsFoundCountsIfItWasInTime(t *testing.T) {
 			}
 			if c.want == "" && !st.Assignments[0].Searched {
 				t.Error("it is searched for ever")
+			}
+		})
+	}
+}
+
+// Of what had files, an empty snapshot may be one of which nothing could be read: its agent failed.
+func TestAnEmptySnapshotIsNotTakenForASuccess(t *testing.T) {
+	for name, c := range map[string]struct {
+		complete []v1beta1.CompleteSnapshot
+		files    int64
+		old      bool
+		want     int
+	}{
+		"it never had files":          {nil, 0, false, 1},
+		"another path had files":      {[]v1beta1.CompleteSnapshot{{Path: "/logs"}}, 0, false, 1},
+		"it had files":                {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 0, false, 0},
+		"it had files, and has some":  {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 1, false, 1},
+		"nobody knows whether it has": {[]v1beta1.CompleteSnapshot{{Path: "/data"}}, 0, true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bs, config := running(), configuration()
+			bs.Status.Targets[0].Assignments[0].Lost = agoP(time.Minute)
+			config.Status.Hosts = []v1beta1.HostResult{{Hostname: "host-0", Complete: c.complete}}
+			g := NewAgents(newWorld(t, interceptor.Funcs{}, config, bs))
+			s := left("a", -2*time.Minute, time.Minute, c.old)
+			if s.Summary != nil {
+				s.Summary.TotalFilesProcessed = c.files
+			}
+			if err := g.found(t.Context(), "BackupSession/demo/shop-1", &protocol.Maintained{Snapshots: []restic.Snapshot{s}}); err != nil {
+				t.Fatal(err)
+			}
+			if st := read(t, g.World, "demo", "shop-1", &v1beta1.BackupSession{}).Status.Targets[0]; len(st.Stats) != c.want {
+				t.Errorf("%+v", st.Stats)
 			}
 		})
 	}
@@ -168,7 +201,7 @@ func TestASearchThatFailsIsSaidAndRepeated(t *testing.T) {
 			if !c.again {
 				return
 			}
-			if err := g.found(t.Context(), "RestoreSession/demo/back", []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}); err != nil {
+			if err := g.found(t.Context(), "RestoreSession/demo/back", &protocol.Maintained{Snapshots: []restic.Snapshot{snapshotOf("host-0"), snapshotOf("host-1")}}); err != nil {
 				t.Fatal(err)
 			}
 			if st = read(t, g.World, "demo", "back", &v1beta1.RestoreSession{}).Status; !api.IsTrue(st.Conditions, api.SnapshotsPinned) || len(st.Pinned) != 2 {
@@ -182,7 +215,7 @@ func TestASearchThatFailsIsSaidAndRepeated(t *testing.T) {
 func TestASearchThatIsAbandonedIsSaid(t *testing.T) {
 	rs, sts, repo := pinning(2)
 	w := newWorld(t, interceptor.Funcs{}, rs, sts, repo)
-	if err := (&Repositories{World: w}).abandon(t.Context(), repo, "worker ended"); err != nil {
+	if _, err := (&Repositories{World: w}).abandon(t.Context(), repo, session.WorkAction{Message: "worker ended"}); err != nil {
 		t.Fatal(err)
 	}
 	c := api.FindCondition(read(t, w, "demo", "back", &v1beta1.RestoreSession{}).Status.Conditions, api.SnapshotsPinned)

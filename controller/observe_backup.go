@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -73,13 +74,14 @@ func (r *BackupSessions) observeRepository(ctx context.Context, o *session.Backu
 		return err
 	}
 	if o.Exclusive, err = r.exclusiveWork(ctx, repo); err == nil && o.Exclusive == "" {
-		o.Exclusive, err = r.room(ctx, repo)
+		o.Exclusive, err = r.room(ctx, repo, session.Patience(o.Session.CreationTimestamp.Time, o.Invoker.Spec.TimeOut))
 	}
 	return err
 }
 
-// room says for which maintenance at a Repository's location new sessions make room.
-func (w *World) room(ctx context.Context, repo *v1alpha1.Repository) (string, error) {
+// room says for which maintenance at a Repository's location a new session makes room, which has patience
+// until some time.
+func (w *World) room(ctx context.Context, repo *v1alpha1.Repository, patience time.Time) (string, error) {
 	all, err := w.repositoriesAt(ctx, location(repo))
 	if err != nil {
 		return "", err
@@ -89,7 +91,7 @@ func (w *World) room(ctx context.Context, repo *v1alpha1.Repository) (string, er
 		if all[i].Namespace != repo.Namespace {
 			whose = "a Repository of another namespace"
 		}
-		if text := session.Room(&all[i], whose, w.Now()); text != "" {
+		if text := session.Room(&all[i], whose, patience, w.Now()); text != "" {
 			return text, nil
 		}
 	}

@@ -96,7 +96,7 @@ func (r *RestoreSessions) observeWorkload(ctx context.Context, o *session.Restor
 	wish := wishOf(spec, obj, kind)
 	o.Some = wish.Some()
 	o.HostNames, o.LeftAlone = wish.Split(o.HostNames)
-	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec))
+	o.Wanted, o.Own = kind.Rollout(obj).Pods, ownsVolumes(rs, template, restoreMounts(template, spec), o.Nodes)
 	concerned := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
 		host := hostName(kind, spec.Target.Alias, &p)
 		return host != "" && wish.Leaves(host)

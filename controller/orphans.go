@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,37 +19,44 @@ func (g *Agents) Orphans(ctx context.Context, id broker.Identity, tasks []string
 	if !id.Role.BacksUp() {
 		return nil, nil
 	}
-	known := map[string]bool{}
+	var unknown []string
 	for _, t := range tasks {
 		cached := &v1beta1.BackupSessionList{}
 		if err := g.List(ctx, cached, client.MatchingFields{indexUID: uidOf(t)}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list BackupSessions: %w", err)
 		}
-		known[uidOf(t)] = len(cached.Items) > 0
-	}
-	without := func() (out []string) {
-		for _, t := range tasks {
-			if !known[uidOf(t)] {
-				out = append(out, t)
-			}
+		if len(cached.Items) == 0 {
+			unknown = append(unknown, t)
 		}
-		return out
 	}
-	if len(without()) == 0 {
+	if len(unknown) == 0 {
 		return nil, nil
 	}
-	// Another replica may know a session before the cache of this one does.
+	for _, t := range unknown {
+		g.missed.ask(uidOf(t), g.Now())
+	}
+	if err := g.lookForMissed(ctx); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(unknown, func(t string) bool { return !g.missed.gone(uidOf(t)) }), nil
+}
+
+// lookForMissed looks for the sessions that agents work for and the cache does not know. Another replica may
+// know one before the cache of this one does: the API server is asked, for all agents at once.
+func (g *Agents) lookForMissed(ctx context.Context) error {
+	wanted := g.missed.begin(g.Now())
+	if len(wanted) == 0 {
+		return nil
+	}
 	empty := func() *metav1.PartialObjectMetadataList {
 		return metadataOf(v1beta1.GroupVersion().WithKind(v1beta1.KindBackupSession))
 	}
 	_, err := anyPage(ctx, g.World, empty, func(list *metav1.PartialObjectMetadataList) bool {
 		for i := range list.Items {
-			known[string(list.Items[i].UID)] = true
+			delete(wanted, string(list.Items[i].UID))
 		}
 		return false
 	})
-	if err != nil {
-		return nil, err
-	}
-	return without(), nil
+	g.missed.end(wanted, g.Now(), err == nil)
+	return err
 }

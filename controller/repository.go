@@ -50,7 +50,7 @@ func (r *Repositories) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Re
 func (r *Repositories) act(ctx context.Context, o *session.Repository, a session.WorkAction) (ctrl.Result, error) {
 	repo := o.Repository.DeepCopy()
 	before := repo.Status.DeepCopy()
-	after := a.After
+	after, release := a.After, ""
 	refer(repo, o)
 	if session.Interrupted(repo, r.Now()) == nil {
 		repo.Status.Interrupted = nil // what was kept for it is freed as any claim that nobody knows
@@ -61,11 +61,12 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 	case a.Unreached && !a.Abandon:
 		r.noWorker(repo, session.ReasonNotConnected, a.Message)
 	case a.Abandon:
+		var err error
+		if release, err = r.abandon(ctx, repo, a); err != nil {
+			return ctrl.Result{}, err
+		}
 		if a.Unreached {
 			r.noWorker(repo, session.ReasonNotConnected, a.Message)
-		}
-		if err := r.abandon(ctx, repo, a.Message); err != nil {
-			return ctrl.Result{}, err
 		}
 		after = time.Second
 	case a.NeedWorker:
@@ -89,6 +90,12 @@ func (r *Repositories) act(ctx context.Context, o *session.Repository, a session
 	if !equalStatus(before, &repo.Status) {
 		if err := client.IgnoreNotFound(r.Status().Update(ctx, repo)); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write status: %w", err)
+		}
+	}
+	// Only now: what was decided on something old is not written, and holds its location still.
+	if release != "" {
+		if err := r.unclaim(ctx, repo, release); err != nil {
+			return ctrl.Result{}, err
 		}
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
@@ -184,23 +191,25 @@ func (r *Repositories) freeStaleClaim(ctx context.Context, repo *v1alpha1.Reposi
 	return time.Second, r.unclaim(ctx, owner, id)
 }
 
-// abandon takes the work from a worker that is gone, and frees the location, unless it may have left an
-// exclusive lock there: then locks are looked at first.
-func (r *Repositories) abandon(ctx context.Context, repo *v1alpha1.Repository, why string) error {
+// abandon takes the work from a worker that is gone, and names it where its location is to be freed: unless
+// it may have left an exclusive lock there, for then locks are looked at first.
+func (r *Repositories) abandon(ctx context.Context, repo *v1alpha1.Repository, a session.WorkAction) (release string, err error) {
 	w := repo.Status.Work
-	if stays := session.Interrupt(repo, *w, r.Now()); session.Exclusive(w.Operation) && !stays {
-		if err := r.unclaim(ctx, repo, w.ID); err != nil {
-			return err
-		}
+	interrupt := session.Interrupt
+	if a.Unreached {
+		interrupt = session.InterruptUnreached
+	}
+	if stays := interrupt(repo, *w, r.Now()); session.Exclusive(w.Operation) && !stays {
+		release = w.ID
 	}
 	if w.Operation == v1alpha1.OperationFind {
-		if err := r.notFound(ctx, w.Subject, restic.ReasonOther, why); err != nil {
-			return err
+		if err := r.notFound(ctx, w.Subject, restic.ReasonOther, a.Message); err != nil {
+			return "", err
 		}
 	}
-	r.Log.Warn("repository work was abandoned", "repository", repo.Namespace+"/"+repo.Name, "operation", string(w.Operation), "why", why)
+	r.Log.Warn("repository work was abandoned", "repository", repo.Namespace+"/"+repo.Name, "operation", string(w.Operation), "why", a.Message)
 	repo.Status.Work = nil
-	return nil
+	return release, nil
 }
 
 // unusable says in the status why nothing can be done.
@@ -243,16 +252,16 @@ func refer(repo *v1alpha1.Repository, o *session.Repository) {
 // endWork takes the present work away before a worker began it; why is a fault that a person must
 // mend, empty where there is none.
 func (w *World) endWork(ctx context.Context, repo *v1alpha1.Repository, why string) error {
-	return ignoreGone(updateStatus(ctx, w, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+	var held *v1alpha1.Repository
+	err := updateStatus(ctx, w, client.ObjectKeyFromObject(repo), &v1alpha1.Repository{}, func(live *v1alpha1.Repository) (bool, error) {
+		held = nil
 		if live.Status.Work == nil || repo.Status.Work == nil || live.Status.Work.ID != repo.Status.Work.ID {
 			return false, nil
 		}
-		if session.Exclusive(live.Status.Work.Operation) && session.Interrupted(live, w.Now()) == nil {
-			if err := w.unclaim(ctx, live, live.Status.Work.ID); err != nil {
-				return false, err
-			}
-		}
 		work := *live.Status.Work
+		if session.Exclusive(work.Operation) && session.Interrupted(live, w.Now()) == nil {
+			held = live
+		}
 		live.Status.Work = nil
 		if why == "" || live.Generation != repo.Generation {
 			return true, nil
@@ -262,7 +271,11 @@ func (w *World) endWork(ctx context.Context, repo *v1alpha1.Repository, why stri
 		asked(live, work, now)
 		api.SetCondition(&live.Status.Conditions, condition(api.BackendReachable, false, "BackendNotUsable", why, live.Generation), now)
 		return true, nil
-	}))
+	})
+	if err != nil || held == nil {
+		return ignoreGone(err)
+	}
+	return w.unclaim(ctx, held, repo.Status.Work.ID)
 }
 
 // asProblem returns the text of a fault that a user can mend.

@@ -68,10 +68,14 @@ func intoOwn(rs *v1beta1.RestoreSession, host string, places []target.Place) boo
 	})
 }
 
-// ownsVolumes is the same for the pods that a template will make.
-func ownsVolumes(rs *v1beta1.RestoreSession, template *corev1.PodTemplateSpec, mounts []corev1.VolumeMount) bool {
+// ownsVolumes is the same for the pods that a template will make. They may come to several nodes, and then
+// what each of these has of its own is not the same either, unless nodes are the hosts.
+func ownsVolumes(rs *v1beta1.RestoreSession, template *corev1.PodTemplateSpec, mounts []corev1.VolumeMount, nodes bool) bool {
 	places := target.Places(&corev1.Pod{Spec: template.Spec}, mounts)
-	return slices.ContainsFunc(rs.Status.Pinned, func(p v1beta1.PinnedSnapshot) bool { return intoOwn(rs, p.Hostname, places) })
+	return slices.ContainsFunc(rs.Status.Pinned, func(p v1beta1.PinnedSnapshot) bool {
+		place, found := target.PlaceOf(places, p.Path)
+		return found && (place.Own || place.Node && !nodes)
+	})
 }
 
 // claimsRestored tells whether a pod has volumes, and all of them were restored by the session. What a pod

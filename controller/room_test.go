@@ -18,7 +18,7 @@ func TestMaintenanceOfANeighbourIsMadeRoomForWithoutItsName(t *testing.T) {
 	neighbour.Namespace, neighbour.Name, neighbour.UID = "vault", "private", "r2"
 	session.SayWaiting(neighbour, session.WorkAction{Waits: v1alpha1.OperationForget}, ago(90*time.Minute).Time)
 	w := newWorld(t, interceptor.Funcs{}, repo, neighbour, namespace("demo", "r"), namespace("vault", "r"))
-	got, err := w.room(t.Context(), repo)
+	got, err := w.room(t.Context(), repo, time.Time{})
 	if err != nil || !strings.HasPrefix(got, "maintenance of a Repository of another namespace, which has found no moment without backups since ") || strings.Contains(got, "private") {
 		t.Errorf("%q, %v", got, err)
 	}

@@ -337,13 +337,13 @@ func TestHistoryKeepsWhatIsNeeded(t *testing.T) {
 
 func TestTheRecordOfHostsIsBounded(t *testing.T) {
 	c := configuration()
-	for i := range 700 {
-		bs := finished("s", time.Duration(1000-i)*time.Minute, v1beta1.BackupSessionSucceeded)
+	for i := range 1200 {
+		bs := finished("s", time.Duration(2000-i)*time.Minute, v1beta1.BackupSessionSucceeded)
 		bs.Name, bs.UID = "s"+time.Duration(i).String(), typesUID(time.Duration(i).String())
 		bs.Status.Targets[0].Stats[0].Hostname = "node-" + time.Duration(i).String()
 		track(c, bs)
 	}
-	if n := len(c.Status.Hosts); n != 500 {
+	if n := len(c.Status.Hosts); n != 1000 {
 		t.Errorf("%d hosts are recorded", n)
 	}
 	for _, h := range c.Status.Hosts {

@@ -67,6 +67,7 @@ func setupBackupConfigurations(mgr ctrl.Manager, w *World, schedule *Schedule) e
 			}
 			return []client.ObjectKey{{Namespace: bs.Namespace, Name: bs.Spec.InvokerRef().Name}}
 		})).
+		Watches(&v1beta1.BackupConfiguration{}, mapped(w.beside), builder.WithPredicates(takesOver())).
 		Watches(&v1alpha1.Repository{}, mapped(w.usersOfRepository)).
 		Watches(&corev1.Namespace{}, mapped(w.configsReaching), builder.WithPredicates(relabelled())).
 		Watches(&v1beta1.BackupBlueprint{}, mapped(w.configsOfBlueprint(v1beta1.KindBackupBlueprint))).

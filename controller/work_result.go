@@ -105,7 +105,7 @@ func (g *Agents) searched(ctx context.Context, subject string, r protocol.Result
 	case r.Error != "":
 		return g.notFound(ctx, subject, r.Reason, r.Error)
 	case r.Maintained != nil:
-		return g.found(ctx, subject, r.Maintained.Snapshots, r.Maintained.Lacks...)
+		return g.found(ctx, subject, r.Maintained)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ type Snapshot struct {
 	Paths []string `json:"paths"`
 	// Tags of the snapshot.
 	Tags []string `json:"tags,omitempty"`
+	// Excludes are the patterns of --exclude that it was made with; of several only the first is read.
+	Excludes []string `json:"excludes,omitempty"`
 	// Tree is the ID of the root tree.
 	Tree string `json:"tree"`
 	// Parent is the snapshot that this one was compared with; empty for the first.
@@ -80,6 +82,9 @@ func ReadSnapshots(r io.Reader) ([]Snapshot, error) {
 	var list []Snapshot
 	if err := json.NewDecoder(r).Decode(&list); err != nil {
 		return nil, fmt.Errorf("decode snapshots: %w", err)
+	}
+	for i := range list {
+		list[i].Excludes = list[i].Excludes[:min(1, len(list[i].Excludes))]
 	}
 	slices.SortStableFunc(list, func(a, b Snapshot) int { return a.Time.Compare(b.Time) })
 	return list, nil

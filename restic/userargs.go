@@ -84,6 +84,14 @@ func ParseBackupArgs(args []string) ([]string, error) {
 	return parseUserArgs(args, backupFlags())
 }
 
+// LeavesOut tells whether arguments of users may keep files out of a backup.
+func LeavesOut(args []string) bool {
+	parsed, err := ParseBackupArgs(args)
+	return err != nil || slices.ContainsFunc(parsed, func(a string) bool {
+		return strings.HasPrefix(a, "--exclude") || strings.HasPrefix(a, "--iexclude") || a == "--one-file-system"
+	})
+}
+
 // ParseRestoreArgs is ParseBackupArgs for a restore.
 func ParseRestoreArgs(args []string) ([]string, error) {
 	return parseUserArgs(args, restoreFlags())

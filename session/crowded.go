@@ -13,7 +13,8 @@ import (
 // Where many configurations share a location and their schedules do not leave a gap, maintenance would
 // never find one. After an hour, sessions that have not begun make room for it; what runs goes on. A
 // backup that takes longer than that itself, or a worker that does not come, must not hold them for ever:
-// they make room for an hour of each day.
+// they make room for an hour of each day. One with a timeOut makes room for half of it: it must not fail for
+// having waited.
 const (
 	roomAfter = time.Hour
 	roomFor   = time.Hour
@@ -21,8 +22,8 @@ const (
 )
 
 // Room says what new sessions at the location of a Repository wait for, and how long at the most; empty:
-// nothing. whose names the Repository to people.
-func Room(repo *v1alpha1.Repository, whose string, now time.Time) string {
+// nothing. whose names the Repository to people, patience ends with the session's; zero: it has no end.
+func Room(repo *v1alpha1.Repository, whose string, patience, now time.Time) string {
 	c := api.FindCondition(repo.Status.Conditions, api.MaintenanceCurrent)
 	if c == nil || c.Status != metav1.ConditionFalse {
 		return ""
@@ -32,8 +33,23 @@ func Room(repo *v1alpha1.Repository, whose string, now time.Time) string {
 	if waited < roomAfter || since < roomAfter || since >= roomAfter+roomFor {
 		return ""
 	}
+	until := now.Add(roomAfter + roomFor - since)
+	if !patience.IsZero() && patience.Before(until) {
+		until = patience
+	}
+	if !now.Before(until) {
+		return ""
+	}
 	return fmt.Sprintf("maintenance of %s, which has found no moment without backups since %s (until %s at the latest)", whose,
-		c.LastTransitionTime.UTC().Format(time.RFC3339), now.Add(roomAfter+roomFor-since).UTC().Format(time.RFC3339))
+		c.LastTransitionTime.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
+}
+
+// Patience is until when a session makes room; zero: as long as it is to.
+func Patience(created time.Time, timeOut *metav1.Duration) time.Time {
+	if timeOut == nil {
+		return time.Time{}
+	}
+	return created.Add(timeOut.Duration / 2)
 }
 
 // SayWaiting writes into the status which operation waits for the location. It is taken back when no

@@ -28,7 +28,7 @@ func TestNewSessionsMakeRoomForMaintenanceThatFindsNone(t *testing.T) {
 			repo := &v1alpha1.Repository{}
 			session.SayWaiting(repo, session.WorkAction{Waits: v1alpha1.OperationForget}, noon().Add(-c.waited))
 			session.SayWaiting(repo, session.WorkAction{Waits: v1alpha1.OperationCheck}, noon().Add(-time.Second))
-			text := session.Room(repo, `Repository "repo"`, noon())
+			text := session.Room(repo, `Repository "repo"`, time.Time{}, noon())
 			if (text == "") != (c.until == "") || !strings.Contains(text, c.until) {
 				t.Errorf("%q", text)
 			}
@@ -38,8 +38,30 @@ func TestNewSessionsMakeRoomForMaintenanceThatFindsNone(t *testing.T) {
 				t.Errorf("%+v", m)
 			}
 			session.SayWaiting(repo, session.WorkAction{After: time.Hour}, noon())
-			if text := session.Room(repo, "it", noon()); text != "" || len(repo.Status.Conditions) > 0 {
+			if text := session.Room(repo, "it", time.Time{}, noon()); text != "" || len(repo.Status.Conditions) > 0 {
 				t.Errorf("nothing is due, and it says %q: %+v", text, repo.Status.Conditions)
+			}
+		})
+	}
+}
+
+func TestASessionDoesNotMakeRoomUntilItFailsForIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		age     time.Duration
+		timeOut *metav1.Duration
+		until   string // empty: it makes none
+	}{
+		"it has no timeOut":                      {50 * time.Minute, nil, "2026-03-01T13:00:00Z"},
+		"it has just been made":                  {0, &metav1.Duration{Duration: 30 * time.Minute}, "2026-03-01T12:15:00Z"},
+		"half of its time is over":               {15 * time.Minute, &metav1.Duration{Duration: 30 * time.Minute}, ""},
+		"it has more time than room is made for": {time.Minute, &metav1.Duration{Duration: 8 * time.Hour}, "2026-03-01T13:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := &v1alpha1.Repository{}
+			session.SayWaiting(repo, session.WorkAction{Waits: v1alpha1.OperationForget}, noon().Add(-time.Hour))
+			text := session.Room(repo, "it", session.Patience(noon().Add(-c.age), c.timeOut), noon())
+			if (text == "") != (c.until == "") || !strings.Contains(text, c.until) {
+				t.Errorf("%q", text)
 			}
 		})
 	}

@@ -23,6 +23,8 @@ const (
 	// dead after 45 minutes, whatever became of its pod; if the look cannot be made by then, those who
 	// waited find out themselves what is wrong.
 	interruptedFor = 50 * time.Minute
+	// unreachedFor is the same for work of a worker that runs and did not say that it took it.
+	unreachedFor = 10 * time.Minute
 )
 
 // MayInterrupt tells whether an operation takes an exclusive lock.
@@ -48,6 +50,20 @@ func Interrupt(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, now time.Ti
 		Time: metav1.NewTime(now), Until: metav1.NewTime(now.Add(interruptedFor)),
 	}
 	return true
+}
+
+// InterruptUnreached is Interrupt for a worker that runs and is not known to have taken its work. It may have
+// taken it all the same, from a replica of an older build which does not note it. Of one that was not
+// connected before either nothing is waited for: no look could be made.
+func InterruptUnreached(repo *v1alpha1.Repository, w v1alpha1.RepositoryWork, now time.Time) bool {
+	if c := api.FindCondition(repo.Status.Conditions, api.WorkerReady); c == nil || c.Reason != ReasonNotConnected {
+		w.AskedTime = &w.StartTime
+	}
+	stays := Interrupt(repo, w, now)
+	if i := repo.Status.Interrupted; stays && MayInterrupt(w.Operation) && i != nil {
+		i.Until = metav1.NewTime(now.Add(unreachedFor))
+	}
+	return stays
 }
 
 // Interrupted returns the work of a Repository that ended in its middle and whose locks are still to be

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,9 @@ type Found struct {
 	Session string
 	// Empty tells that it is known to hold no file.
 	Empty bool
+	// Partial tells that it may hold only a part of what lies in its paths: it was made with patterns that
+	// leave files out, or nobody looked into it.
+	Partial bool
 	// Lacks are what rules cannot restore from it, as far as the worker looked.
 	Lacks []Lack
 }
@@ -72,6 +76,14 @@ type Wish struct {
 	// Apart tells that each host has what is restored for itself, in volumes that outlive its pods: one for
 	// which there is no rule keeps what it has.
 	Apart bool
+	// Own are the paths that configurations back up by themselves now, by host; those of the host "" are
+	// of any.
+	Own map[string][]string
+}
+
+// owns tells whether a configuration backs a path of a host up by itself.
+func (w Wish) owns(host, path string) bool {
+	return slices.Contains(w.Own[host], path) || slices.Contains(w.Own[""], path)
 }
 
 // Pin chooses the snapshots of every host, or says why it cannot: a restore that would bring
@@ -92,7 +104,7 @@ func (w Wish) pin(hosts []string, found []Found) ([]v1beta1.PinnedSnapshot, erro
 		if i < 0 {
 			return nil, fmt.Errorf("no rule is for host %q, which cannot be left alone: only claims of volumeClaimTemplates and folders of a DaemonSet's nodes are a host's own and outlive its pods; a rule for it replaces what it holds now with what the snapshot holds", host)
 		}
-		pins, err := pinHost(rule, i, SourceOf(rule, host), found)
+		pins, err := w.pinHost(rule, i, SourceOf(rule, host), found)
 		if err != nil {
 			return nil, fmt.Errorf("rule %d for host %q: %w", i, host, err)
 		}
@@ -113,17 +125,20 @@ func (w Wish) holds(path string) bool {
 	return len(w.Mounts) == 0 || slices.ContainsFunc(w.Mounts, func(m string) bool { return target.Covers(m, path) })
 }
 
-func pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+func (w Wish) pinHost(rule v1beta1.Rule, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
 	if len(rule.Snapshots) > 0 {
-		return pinIDs(rule.Snapshots, index, source, found)
+		return w.pinIDs(rule.Snapshots, index, source, found)
 	}
 	newest := newestByPath(source, found)
 	if len(rule.Paths) == 0 && len(newest) == 0 {
 		return nil, fmt.Errorf("the repository holds no snapshot of host %q; it has %s", source, hostsOf(found))
 	}
-	chosen, missing := choose(rule.Paths, index, newest)
-	if missing != "" {
-		return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", missing, source, pathsOf(newest, found))
+	chosen, err := choose(rule.Paths, index, newest, func(path string) bool { return w.owns(source, path) })
+	if missing, ok := errors.AsType[missingError](err); ok {
+		return nil, fmt.Errorf("the repository holds no snapshot of path %q of host %q; it has %s", missing.path, source, pathsOf(newest, found))
+	}
+	if err != nil {
+		return nil, err
 	}
 	filled := newestByPath(source, withFiles(found))
 	var out []v1beta1.PinnedSnapshot
@@ -164,11 +179,11 @@ func withFiles(found []Found) []Found {
 func short(id string) string { return id[:min(8, len(id))] }
 
 // pinIDs pins snapshots by ID or by "latest", which stands for the newest of each path.
-func pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
+func (w Wish) pinIDs(ids []string, index int, source string, found []Found) ([]v1beta1.PinnedSnapshot, error) {
 	var out []v1beta1.PinnedSnapshot
 	for _, id := range ids {
 		if id == "latest" {
-			latest, err := pinHost(v1beta1.Rule{}, index, source, found)
+			latest, err := w.pinHost(v1beta1.Rule{}, index, source, found)
 			if err != nil {
 				return nil, err
 			}

@@ -1,18 +1,21 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
+	"github.com/seed-731df569/stash/target"
 )
 
 // RecordBackup stores the result of a host in a session and takes its assignment away. A result
 // that ended before the deadline replaces a failure that was recorded meanwhile, however late it
 // comes; another result of the same host never replaces a success, unless that was found in the
-// repository and the agent itself can tell more of it. It reports whether the status changed.
+// repository and the agent itself can tell more of it: that it failed, too, where it knows the same
+// snapshots. It reports whether the status changed.
 func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bool {
 	if len(st.Targets) == 0 {
 		return false
@@ -24,7 +27,7 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 			continue
 		}
 		told := t.Stats[i].Phase == v1beta1.HostBackupSucceeded && (!t.Stats[i].Adopted || s.Adopted)
-		if told || s.Phase != v1beta1.HostBackupSucceeded {
+		if told || s.Phase != v1beta1.HostBackupSucceeded && !disowned(t.Stats[i], s) {
 			return false
 		}
 		t.Stats[i] = s
@@ -33,6 +36,21 @@ func RecordBackup(st *v1beta1.BackupSessionStatus, s v1beta1.HostBackupStats) bo
 	t.Stats = append(t.Stats, s)
 	slices.SortFunc(t.Stats, func(a, b v1beta1.HostBackupStats) int { return compareHosts(a.Hostname, b.Hostname) })
 	return true
+}
+
+// disowned tells whether an agent that failed made the snapshots which were found and taken for its success:
+// it made one of each path, and could not read what was in them.
+func disowned(found, told v1beta1.HostBackupStats) bool {
+	return found.Adopted && len(found.Snapshots) > 0 && !slices.ContainsFunc(found.Snapshots, func(f v1beta1.SnapshotStats) bool {
+		return !slices.ContainsFunc(told.Snapshots, func(s v1beta1.SnapshotStats) bool { return s.ID == f.ID })
+	})
+}
+
+// HadFiles tells whether a path of a host has had a complete snapshot with files.
+func HadFiles(hosts []v1beta1.HostResult, host, path string) bool {
+	return slices.ContainsFunc(hosts, func(h v1beta1.HostResult) bool {
+		return h.Hostname == host && slices.ContainsFunc(h.Complete, func(c v1beta1.CompleteSnapshot) bool { return c.Path == path })
+	})
 }
 
 // RecordRestore stores the result of a host and what was written to, and takes the assignment away
@@ -67,30 +85,49 @@ func TrackHosts(st *v1beta1.BackupConfigurationStatus, session *v1beta1.BackupSe
 			trackHost(&st.Hosts[i], s, session)
 		}
 	}
-	st.Hosts = bounded(st.Hosts, session)
+	st.Hosts = bounded(st.Hosts)
 	slices.SortFunc(st.Hosts, func(a, b v1beta1.HostResult) int { return compareHosts(a.Hostname, b.Hostname) })
 }
 
-// maxHosts bounds the record of hosts that are gone: a DaemonSet's are named after nodes, which come
-// and go where clusters are scaled, and an object has a limit.
-const maxHosts = 500
+// The record of hosts that are gone is bounded: a DaemonSet's are named after nodes, which come and go where
+// clusters are scaled, and an object has a limit. All that a target may have are kept, unless what there is
+// to say of them does not fit.
+const (
+	maxHosts  = target.MaxHosts
+	maxRecord = 1_300_000 // of the 1.5 MiB that an object may have
+)
 
-// bounded forgets the hosts that were backed up longest ago, but none of the session. Retention does
-// not touch snapshots of a host that is forgotten.
-func bounded(hosts []v1beta1.HostResult, session *v1beta1.BackupSession) []v1beta1.HostResult {
-	for len(hosts) > maxHosts {
-		oldest := -1
-		for i, h := range hosts {
-			if h.Session != session.Name && (oldest < 0 || h.Time.Before(&hosts[oldest].Time)) {
-				oldest = i
-			}
-		}
-		if oldest < 0 {
-			break
-		}
-		hosts = slices.Delete(hosts, oldest, oldest+1)
+// bounded forgets the hosts that were backed up longest ago, always the same ones: an older session that is
+// looked at again must not take the place of a newer one. Retention does not touch snapshots of a host that
+// is forgotten.
+func bounded(hosts []v1beta1.HostResult) []v1beta1.HostResult {
+	size := 0
+	for _, h := range hosts {
+		size += sizeOf(h)
+	}
+	if len(hosts) <= maxHosts && size <= maxRecord {
+		return hosts
+	}
+	slices.SortFunc(hosts, func(a, b v1beta1.HostResult) int {
+		return cmp.Or(b.Time.Compare(a.Time.Time), compareHosts(a.Hostname, b.Hostname))
+	})
+	for n := len(hosts); n > maxHosts || size > maxRecord; n = len(hosts) {
+		size -= sizeOf(hosts[n-1])
+		hosts = hosts[:n-1]
 	}
 	return hosts
+}
+
+// sizeOf is about how many bytes a host takes in the object, where it is noted whose its fields are, too.
+func sizeOf(h v1beta1.HostResult) int {
+	n := 550 + len(h.Hostname) + len(h.Session) + len(h.Error)
+	for _, s := range h.Snapshots {
+		n += 350 + len(s.Path)
+	}
+	for _, c := range h.Complete {
+		n += 130 + len(c.Path)
+	}
+	return n
 }
 
 func trackHost(h *v1beta1.HostResult, s v1beta1.HostBackupStats, session *v1beta1.BackupSession) {

@@ -64,12 +64,21 @@ func TestAFoundSnapshotIsNotCalledComplete(t *testing.T) {
 
 func TestAnAgentKnowsMoreThanItsSnapshots(t *testing.T) {
 	ok, no := v1beta1.HostBackupSucceeded, v1beta1.HostBackupFailed
+	of := func(s v1beta1.HostBackupStats, ids ...string) v1beta1.HostBackupStats {
+		s.Snapshots = nil
+		for _, id := range ids {
+			s.Snapshots = append(s.Snapshots, v1beta1.SnapshotStats{ID: id})
+		}
+		return s
+	}
 	for name, c := range map[string]struct {
 		old, late v1beta1.HostBackupStats
 		want      bool
 	}{
 		"its own word after it was found": {host("a", ok, 0, true), host("a", ok, 2, false), true},
-		"its failure after it was found":  {host("a", ok, 0, true), host("a", no, 0, false), false},
+		"its failure with what was found": {of(host("a", ok, 0, true), "a", "b"), of(host("a", no, 0, false), "a", "b"), true},
+		"its failure with a part of it":   {of(host("a", ok, 0, true), "a", "b"), of(host("a", no, 0, false), "a"), false},
+		"its failure without a snapshot":  {of(host("a", ok, 0, true)), of(host("a", no, 0, false)), false},
 		"found after it was told":         {host("a", ok, 2, false), host("a", ok, 0, true), false},
 		"found twice":                     {host("a", ok, 0, true), host("a", ok, 0, true), false},
 		"told twice":                      {host("a", ok, 2, false), host("a", ok, 0, false), false},

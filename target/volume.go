@@ -27,7 +27,7 @@ func LastingVolume(pod *corev1.Pod, v *corev1.Volume) Lasting {
 		return Lasting{Claim: s.PersistentVolumeClaim.ClaimName}
 	case s.Ephemeral != nil:
 		return Lasting{Claim: pod.Name + "-" + v.Name}
-	case s.EmptyDir != nil, s.ConfigMap != nil, s.Secret != nil, s.Projected != nil, s.DownwardAPI != nil, s.Image != nil:
+	case s.EmptyDir != nil, s.ConfigMap != nil, s.Secret != nil, s.Projected != nil, s.DownwardAPI != nil, s.Image != nil, made(v):
 		return Lasting{}
 	case s.HostPath != nil:
 		return Lasting{Key: key(keyHostPath, pod.Spec.NodeName, path.Clean(s.HostPath.Path))}
@@ -43,6 +43,19 @@ func LastingVolume(pod *corev1.Pod, v *corev1.Volume) Lasting {
 
 // keyHostPath begins the key of a folder of a node.
 const keyHostPath = "hostPath"
+
+// made tells whether a CSI driver makes the volume for its pod, as all but those do that mount a share which
+// the volume names.
+func made(v *corev1.Volume) bool {
+	if v.CSI == nil {
+		return false
+	}
+	switch v.CSI.Driver {
+	case "nfs.csi.k8s.io", "smb.csi.k8s.io", "file.csi.azure.com", "blob.csi.azure.com":
+		return false
+	}
+	return true
+}
 
 func key(kind string, parts ...string) string {
 	sum := sha256.New()
@@ -63,6 +76,8 @@ type Place struct {
 	Part string
 	// Own tells that each pod of a workload has one of its own, which the next pod does not have.
 	Own bool
+	// Node tells that each node has one of its own, which pods of the same node share.
+	Node bool
 }
 
 // Places lists the mounts of a container. A part that depends on the pod's environment is one of the
@@ -78,7 +93,10 @@ func Places(pod *corev1.Pod, mounts []corev1.VolumeMount) []Place {
 		if v == nil {
 			continue
 		}
-		p := Place{Path: CleanPath(m.MountPath), Volume: LastingVolume(pod, v), Own: Lost(v) != "" || m.SubPathExpr != ""}
+		p := Place{
+			Path: CleanPath(m.MountPath), Volume: LastingVolume(pod, v),
+			Own: Lost(v) != "" || made(v) || m.SubPathExpr != "", Node: v.HostPath != nil,
+		}
 		switch {
 		case m.SubPathExpr != "":
 			p.Part = string(pod.UID) + ":" + m.SubPathExpr

@@ -342,9 +342,11 @@ type Maintained struct {
 	Snapshots     []restic.Snapshot `json:"snapshots,omitempty"`
 	SnapshotCount int               `json:"snapshotCount,omitempty"`
 	// Lacks answers the Looks of Queries (Find); what is not in it can be restored, as far as is known.
-	Lacks     []Lack `json:"lacks,omitempty"`
-	TotalSize int64  `json:"totalSize,omitempty"`
-	Removed   int    `json:"removed,omitempty"`
+	Lacks []Lack `json:"lacks,omitempty"`
+	// Looked tells that the Looks were made (Find): agents of before it do not make them all.
+	Looked    bool  `json:"looked,omitempty"`
+	TotalSize int64 `json:"totalSize,omitempty"`
+	Removed   int   `json:"removed,omitempty"`
 	// WouldRemove is, in a dry run, what would be removed; nothing was.
 	WouldRemove *int `json:"wouldRemove,omitempty"`
 	// Protected are IDs that the policy would have removed and that were kept.
