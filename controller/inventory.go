@@ -63,7 +63,7 @@ func (in *inventory) add(c *v1beta1.BackupConfiguration, place string) {
 
 // usersOfClaimsIn are the workloads of a namespace with backups, for a request on one of its claims:
 // read by index, since whoever may create claims decides how often.
-func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (map[string][]claimUser, error) {
+func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (claimUsers, error) {
 	in := &inventory{backups: map[string][]protection.Backup{}}
 	configs := &v1beta1.BackupConfigurationList{}
 	if err := w.List(ctx, configs, client.MatchingFields{indexTargetIn: namespace}, client.UnsafeDisableDeepCopy); err != nil {
@@ -154,37 +154,35 @@ func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)
 }
 
 // claim makes what a policy looks at of a claim's metadata.
-func claim(o metav1.Object, n protection.Namespace, users map[string][]claimUser) protection.Object {
+func claim(o metav1.Object, n protection.Namespace, users claimUsers) protection.Object {
 	out := protection.Object{
 		Kind: target.PersistentVolumeClaim(), Namespace: n, Name: o.GetName(), Labels: o.GetLabels(), Annotations: o.GetAnnotations(), Persistent: true,
 	}
-	for _, h := range users[n.Name] {
-		for _, b := range h.backups {
-			if protection.HoldsClaim(&h.target, b.Configuration, out.Name) {
-				out.Backups = append(out.Backups, b)
-			}
-		}
+	for _, u := range users[n.Name] {
+		out.Backups = append(out.Backups, u.Holding(out.Name)...)
 	}
 	return out
 }
 
-// claimUser is a workload with backups, which may be of claims.
-type claimUser struct {
-	target  blueprint.Target
-	backups []protection.Backup
-}
+// claimUsers are the workloads with backups, which may be of claims, by namespace.
+type claimUsers map[string][]*protection.ClaimUser
 
-// usersOfClaims are the workloads with backups, by namespace; options narrow where they are looked for.
-func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client.ListOption) (map[string][]claimUser, error) {
-	out := map[string][]claimUser{}
+// usersOfClaims reads them; options narrow where they are looked for. What may be spent on looking at their
+// backups is a namespace's.
+func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client.ListOption) (claimUsers, error) {
+	out, looks := claimUsers{}, map[string]*target.Looks{}
 	for _, k := range target.Workloads() {
 		err := w.eachWorkload(ctx, k, func(o client.Object) {
 			backups := in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
 			if len(backups) == 0 {
 				return
 			}
-			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok {
-				out[o.GetNamespace()] = append(out[o.GetNamespace()], claimUser{t, backups})
+			ns := o.GetNamespace()
+			if t, ok := blueprint.TargetOf(o, ns); ok {
+				if looks[ns] == nil {
+					looks[ns] = &target.Looks{}
+				}
+				out[ns] = append(out[ns], protection.NewClaimUser(&t, backups, looks[ns]))
 			}
 		}, append(opts, client.UnsafeDisableDeepCopy)...)
 		if err != nil {

@@ -51,7 +51,7 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 		return protection.Answer{}, nil // its finalizers must come off
 	}
 	// Read once for both looks at a claim.
-	users := sync.OnceValues(func() (map[string][]claimUser, error) { return a.usersOfClaimsIn(ctx, r.Namespace) })
+	users := sync.OnceValues(func() (claimUsers, error) { return a.usersOfClaimsIn(ctx, r.Namespace) })
 	after, err := a.protected(ctx, r.Kind, now, r.Namespace, users)
 	if err != nil {
 		return protection.Answer{}, err
@@ -75,7 +75,7 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 // protected is what policies look at of an object in a request: its backups are those that people wrote,
 // and those that its annotations give, stored or not. Whether they make backups right now is not asked.
 // Users are asked for a claim's only.
-func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string, users func() (map[string][]claimUser, error)) (protection.Object, error) {
+func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string, users func() (claimUsers, error)) (protection.Object, error) {
 	n, err := a.namespace(ctx, namespace)
 	if err != nil {
 		return protection.Object{}, err

@@ -40,6 +40,9 @@ type Object struct {
 	Template *corev1.PodTemplateSpec
 	// Backups are its BackupConfigurations, stored or to be stored.
 	Backups []Backup
+
+	// held are the volumes that each backup holds, once somebody asked; so an Object is one goroutine's.
+	held map[*v1beta1.BackupConfiguration][]string
 }
 
 // ObjectOf returns the Object of a workload, without backups.
