@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -96,11 +95,11 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		return out, err
 	}
 	for _, p := range expansion.Pairs {
-		c := p.Configuration
-		if i := slices.IndexFunc(configs, func(s v1beta1.BackupConfiguration) bool { return s.Namespace == c.Namespace && s.Name == c.Name }); i >= 0 {
-			c.Spec.Paused = configs[i].Spec.Paused
+		b, err := a.backupOf(ctx, p)
+		if err != nil {
+			return out, err
 		}
-		out.Backups = append(out.Backups, protection.Backup{Configuration: c, Location: location(p.Repository)})
+		out.Backups = append(out.Backups, b)
 	}
 	for i := range configs {
 		c := &configs[i]
@@ -115,6 +114,9 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		b := protection.Backup{Configuration: c}
 		if repo != nil {
 			b.Location = location(repo)
+		}
+		if b.Strayed, err = a.origins().strayed(ctx, &t, c, repo); err != nil {
+			return out, err
 		}
 		out.Backups = append(out.Backups, b)
 	}

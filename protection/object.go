@@ -69,6 +69,8 @@ type Backup struct {
 	Configuration *v1beta1.BackupConfiguration
 	// Location is the place of its Repository, as package backend spells it; empty where it is not known.
 	Location string
+	// Strayed tells that the Repository lies elsewhere than the blueprint says that the configuration comes from.
+	Strayed bool
 	// Problem says why it makes no backups though it is there; empty where nothing is known.
 	Problem string
 }
