@@ -21,17 +21,39 @@ const withdrawalMargin = time.Second
 
 // Withdrawal implements webhook.Policies. Of claims nothing is read: they are not in the cache, and what
 // they lose is in the policy's status.
+//
+// What becomes of a BackupConfiguration is decided by what is there, not by what the cache knows, where that may
+// differ: before it is refused, and where another one holds what it held, which may be deleted at the moment.
 func (a *Admission) Withdrawal(ctx context.Context, r webhook.Withdrawal) (protection.Answer, error) {
-	found, err := a.withdrawals(ctx, &r)
+	said, err := a.withdrawal(ctx, &r)
+	if err != nil || r.ConfigurationBefore == nil {
+		return said, err
+	}
+	again := len(said.Refused)+len(said.Warnings) > 0
+	if spec, _ := r.ConfigurationBefore.Spec.Shipped(); !again && spec.Target != nil {
+		of, err := a.ConfigsOf(ctx, spec.Target.Ref, r.ConfigurationBefore.Namespace)
+		if err != nil {
+			return said, err
+		}
+		again = len(of) > 1
+	}
+	if !again {
+		return said, nil
+	}
+	return a.presently().withdrawal(ctx, &r)
+}
+
+func (a *Admission) withdrawal(ctx context.Context, r *webhook.Withdrawal) (protection.Answer, error) {
+	found, err := a.withdrawals(ctx, r)
 	if err != nil || len(found) == 0 {
 		return protection.Answer{}, err
 	}
-	objects, err := a.touched(ctx, &r)
+	objects, err := a.touched(ctx, r)
 	if err != nil {
 		return protection.Answer{}, err
 	}
 	var out protection.Answer
-	if judged, err := a.judgeWithdrawal(ctx, &r, found, objects); err != nil {
+	if judged, err := a.judgeWithdrawal(ctx, r, found, objects); err != nil {
 		return out, err
 	} else if judged < len(objects) {
 		out.Warnings = []string{fmt.Sprintf("of %d workloads only %d could be looked at in time: what is left unprotected is in the status of the ProtectionPolicies soon", len(objects), judged)}
