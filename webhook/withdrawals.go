@@ -34,7 +34,7 @@ func withdrawalHooks() []Hook {
 		{
 			Name: "withdrawal.namespaces", Path: "/validate/namespaces/withdrawal/{policy}", Serve: ServeWithdrawal, OwnWrites: true, Excluded: true,
 			Rules: []admissionregistrationv1.RuleWithOperations{
-				rule("", []string{"v1"}, []string{"namespaces"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Update),
+				rule("", []string{"v1"}, allOfNamespaces(), admissionregistrationv1.ClusterScope, admissionregistrationv1.Update),
 			},
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Policies: acting, Entries: EntriesOfNamespaces,
 			MatchConditions: []admissionregistrationv1.MatchCondition{byPeople, condition("changes-protection", changesProtection)},
