@@ -100,6 +100,30 @@ func AdmitElsewhere(annotations map[string]string) string {
 	return where + " must be All or a selector that matches it"
 }
 
+// RepositoryOf returns the Repository that a blueprint or template, of those in the input, expands into for a
+// target, whatever the target's annotations say; nil where there is none, or where it cannot be expanded. Only
+// its place is that of what is stored: its name depends on the target's other blueprints.
+func RepositoryOf(in *Input, t *Target, kind, name string) *v1alpha1.Repository {
+	of, as := *in, asked{key: api.AnnotationBlueprint}
+	of.Target = *t
+	if kind == v1beta1.KindBackupTemplate {
+		as.key = "" // a template of this name comes first
+	}
+	e := expander{in: &of, asked: &as, name: name, bare: name}
+	if e.find(); e.stored == nil {
+		return nil
+	}
+	shipped, _ := e.stored.Shipped()
+	spec := &v1beta1.BackupBlueprintSpec{Backend: *shipped.Backend.DeepCopy(), RepoNamespace: shipped.RepoNamespace, BackupNamespace: shipped.BackupNamespace}
+	if problems, _ := e.substitute(spec); len(problems) > 0 {
+		return nil
+	}
+	if spec.RepoNamespace == "" {
+		spec.RepoNamespace = t.Namespace
+	}
+	return e.repository(spec)
+}
+
 // build returns the objects of a blueprint whose variables are resolved.
 func (e *expander) build(spec *v1beta1.BackupBlueprintSpec) Pair {
 	return Pair{Blueprint: e.name, Where: e.asked.where(), Repository: e.repository(spec), Configuration: e.configuration(spec)}

@@ -103,8 +103,12 @@ func (r *Workloads) expand(ctx context.Context, obj client.Object) error {
 			r.event(obj, corev1.EventTypeWarning, "InvalidExpansion", why)
 			continue
 		}
-		if err := r.storeRepository(ctx, obj, pair.Repository); err != nil {
-			return err
+		// Where the Repository is somebody else's, the data would go there under the blueprint's name.
+		if ours, err := r.storeRepository(ctx, obj, pair.Repository); err != nil || !ours {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		if err := r.storeConfiguration(ctx, obj, pair.Configuration); err != nil {
 			return err
@@ -177,27 +181,29 @@ func (r *Workloads) collect(ctx context.Context, namespace, name string, keep ma
 // expandedFrom tells whether an object of that name is ours to change: it was expanded from the same
 // target. One that somebody wrote by hand is left alone, and that is said.
 func (r *Workloads) expandedFrom(obj, stored, want client.Object, kind string) bool {
-	if stored.GetAnnotations()[api.AnnotationExpandedFrom] == want.GetAnnotations()[api.AnnotationExpandedFrom] {
+	if madeFromSame(stored, want) {
 		return true
 	}
 	r.event(obj, corev1.EventTypeWarning, "NameTaken", fmt.Sprintf("%s \"%s/%s\" exists and was not expanded from this %s: it is left as it is", kind, stored.GetNamespace(), stored.GetName(), r.Kind))
 	return false
 }
 
-func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want *v1alpha1.Repository) error {
+// storeRepository tells whether the Repository is the workload's. One that was created a moment ago, by whoever,
+// is looked at with the next try.
+func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want *v1alpha1.Repository) (bool, error) {
 	stored := &v1alpha1.Repository{}
 	err := r.Get(ctx, client.ObjectKeyFromObject(want), stored)
 	if apierrors.IsNotFound(err) {
-		if err := r.Create(ctx, want.DeepCopy()); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create Repository: %w", err)
+		if err := r.Create(ctx, want.DeepCopy()); err != nil {
+			return false, fmt.Errorf("create Repository: %w", err)
 		}
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read Repository: %w", err)
+		return false, fmt.Errorf("read Repository: %w", err)
 	}
-	if !r.expandedFrom(obj, stored, want, "Repository") {
-		return nil
+	if !adoptable(stored, want) && !r.expandedFrom(obj, stored, want, "Repository") {
+		return false, nil
 	}
 	next := stored.DeepCopy()
 	next.Spec = *want.Spec.DeepCopy()
@@ -213,12 +219,12 @@ func (r *Workloads) storeRepository(ctx context.Context, obj client.Object, want
 	}
 	merge(next, want)
 	if equality.Semantic.DeepEqual(stored, next) {
-		return nil
+		return true, nil
 	}
 	if err := r.Update(ctx, next); err != nil {
-		return fmt.Errorf("update Repository: %w", err)
+		return false, fmt.Errorf("update Repository: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func (r *Workloads) storeConfiguration(ctx context.Context, obj client.Object, want *v1beta1.BackupConfiguration) error {

@@ -159,7 +159,7 @@ func TestStoringTwiceWritesOnce(t *testing.T) {
 	repo.Spec.UsagePolicy = &v1alpha1.UsagePolicy{}
 	c.Spec.RetryConfig = &v1beta1.RetryConfig{}
 	for range 3 {
-		if err := r.storeRepository(t.Context(), obj, repo); err != nil {
+		if ours, err := r.storeRepository(t.Context(), obj, repo); err != nil || !ours {
 			t.Fatal(err)
 		}
 		if err := r.storeConfiguration(t.Context(), obj, c); err != nil {

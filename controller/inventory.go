@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,11 +25,33 @@ type inventory struct {
 	namespaces map[string]protection.Namespace
 	// backups by the key of their target.
 	backups map[string][]protection.Backup
+	// repositories are those of the configurations.
+	repositories map[*v1beta1.BackupConfiguration]*v1alpha1.Repository
+	origins      *origins
+}
+
+func (w *World) newInventory() *inventory {
+	return &inventory{
+		namespaces: map[string]protection.Namespace{}, backups: map[string][]protection.Backup{},
+		repositories: map[*v1beta1.BackupConfiguration]*v1alpha1.Repository{}, origins: w.origins(),
+	}
+}
+
+// of returns the backups of a target. What says to come from a blueprint, and lies elsewhere, says so.
+func (in *inventory) of(ctx context.Context, t *blueprint.Target) ([]protection.Backup, error) {
+	out := slices.Clone(in.backups[target.Key(t.Kind.String(), t.Namespace, t.Name)])
+	for i := range out {
+		var err error
+		if out[i].Strayed, err = in.origins.strayed(ctx, t, out[i].Configuration, in.repositories[out[i].Configuration]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // inventory reads namespaces and backups from the cache.
 func (w *World) inventory(ctx context.Context) (*inventory, error) {
-	out := &inventory{namespaces: map[string]protection.Namespace{}, backups: map[string][]protection.Backup{}}
+	out := w.newInventory()
 	var namespaces corev1.NamespaceList
 	var repos v1alpha1.RepositoryList
 	var configs v1beta1.BackupConfigurationList
@@ -42,30 +66,34 @@ func (w *World) inventory(ctx context.Context) (*inventory, error) {
 			out.namespaces[n.Name] = protection.NamespaceOf(n)
 		}
 	}
-	places := map[string]string{}
+	stored := make(map[string]*v1alpha1.Repository, len(repos.Items))
 	for i := range repos.Items {
-		places[repos.Items[i].Namespace+"/"+repos.Items[i].Name] = location(&repos.Items[i])
+		stored[repos.Items[i].Namespace+"/"+repos.Items[i].Name] = &repos.Items[i]
 	}
 	for i := range configs.Items {
 		c := &configs.Items[i]
-		out.add(c, places[repositoryKey(c.Spec.Repository, c.Namespace)])
+		out.add(c, stored[repositoryKey(c.Spec.Repository, c.Namespace)])
 	}
 	return out, nil
 }
 
-// add takes in a configuration whose Repository is at a place.
-func (in *inventory) add(c *v1beta1.BackupConfiguration, place string) {
+// add takes in a configuration with its Repository; nil where there is none.
+func (in *inventory) add(c *v1beta1.BackupConfiguration, repo *v1alpha1.Repository) {
 	if c.Spec.Target == nil || c.DeletionTimestamp != nil {
 		return
 	}
-	key := target.KeyOf(c.Spec.Target.Ref, c.Namespace)
+	key, place := target.KeyOf(c.Spec.Target.Ref, c.Namespace), ""
+	if repo != nil {
+		place = location(repo)
+		in.repositories[c] = repo
+	}
 	in.backups[key] = append(in.backups[key], protection.Backup{Configuration: c, Location: place, Problem: notReady(c)})
 }
 
 // usersOfClaimsIn are the workloads of a namespace with backups, for a request on one of its claims:
 // read by index, since whoever may create claims decides how often.
-func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (map[string][]claimUser, error) {
-	in := &inventory{backups: map[string][]protection.Backup{}}
+func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (claimUsers, error) {
+	in := w.newInventory()
 	configs := &v1beta1.BackupConfigurationList{}
 	if err := w.List(ctx, configs, client.MatchingFields{indexTargetIn: namespace}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list BackupConfigurations: %w", err)
@@ -76,11 +104,7 @@ func (w *World) usersOfClaimsIn(ctx context.Context, namespace string) (map[stri
 		if err != nil {
 			return nil, err
 		}
-		place := ""
-		if repo != nil {
-			place = location(repo)
-		}
-		in.add(c, place)
+		in.add(c, repo)
 	}
 	if len(in.backups) == 0 {
 		return nil, nil //nolint:nilnil // no users are an answer
@@ -113,16 +137,22 @@ func (w *World) objects(ctx context.Context, k target.Kind, in *inventory, fn fu
 	if k.GVK == target.PersistentVolumeClaim().GVK {
 		return w.claims(ctx, in, fn)
 	}
-	return w.eachWorkload(ctx, k, func(o client.Object) {
+	var failed error
+	err := w.eachWorkload(ctx, k, func(o client.Object) {
 		n, known := in.namespaces[o.GetNamespace()]
 		t, ok := blueprint.TargetOf(o, o.GetNamespace())
 		if !known || !ok || o.GetDeletionTimestamp() != nil {
 			return
 		}
 		judged := protection.ObjectOf(&t, n)
-		judged.Backups = in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
+		backups, err := in.of(ctx, &t)
+		if failed = cmp.Or(failed, err); failed != nil {
+			return
+		}
+		judged.Backups = backups
 		fn(judgedObject{object: o, Object: judged})
 	}, client.UnsafeDisableDeepCopy)
+	return cmp.Or(err, failed)
 }
 
 // claims calls fn for every PersistentVolumeClaim. They are not kept in memory, and of each the metadata
@@ -149,57 +179,62 @@ func (w *World) claims(ctx context.Context, in *inventory, fn func(judgedObject)
 }
 
 // claim makes what a policy looks at of a claim's metadata.
-func claim(o metav1.Object, n protection.Namespace, users map[string][]claimUser) protection.Object {
+func claim(o metav1.Object, n protection.Namespace, users claimUsers) protection.Object {
 	out := protection.Object{
 		Kind: target.PersistentVolumeClaim(), Namespace: n, Name: o.GetName(), Labels: o.GetLabels(), Annotations: o.GetAnnotations(), Persistent: true,
 	}
-	for _, h := range users[n.Name] {
-		for _, b := range h.backups {
-			if protection.HoldsClaim(&h.target, b.Configuration, out.Name) {
-				out.Backups = append(out.Backups, b)
-			}
-		}
+	for _, u := range users[n.Name] {
+		out.Backups = append(out.Backups, u.Holding(out.Name)...)
 	}
 	return out
 }
 
-// claimUser is a workload with backups, which may be of claims.
-type claimUser struct {
-	target  blueprint.Target
-	backups []protection.Backup
-}
+// claimUsers are the workloads with backups, which may be of claims, by namespace.
+type claimUsers map[string][]*protection.ClaimUser
 
-// usersOfClaims are the workloads with backups, by namespace; options narrow where they are looked for.
-func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client.ListOption) (map[string][]claimUser, error) {
-	out := map[string][]claimUser{}
+// usersOfClaims reads them; options narrow where they are looked for. What may be spent on looking at their
+// backups is a namespace's.
+func (w *World) usersOfClaims(ctx context.Context, in *inventory, opts ...client.ListOption) (claimUsers, error) {
+	out, looks := claimUsers{}, map[string]*target.Looks{}
 	for _, k := range target.Workloads() {
+		var failed error
 		err := w.eachWorkload(ctx, k, func(o client.Object) {
-			backups := in.backups[target.Key(k.String(), o.GetNamespace(), o.GetName())]
-			if len(backups) == 0 {
+			ns := o.GetNamespace()
+			if len(in.backups[target.Key(k.String(), ns, o.GetName())]) == 0 {
 				return
 			}
-			if t, ok := blueprint.TargetOf(o, o.GetNamespace()); ok {
-				out[o.GetNamespace()] = append(out[o.GetNamespace()], claimUser{t, backups})
+			if t, ok := blueprint.TargetOf(o, ns); ok {
+				backups, err := in.of(ctx, &t)
+				if failed = cmp.Or(failed, err); failed != nil {
+					return
+				}
+				if looks[ns] == nil {
+					looks[ns] = &target.Looks{}
+				}
+				out[ns] = append(out[ns], protection.NewClaimUser(&t, backups, looks[ns]))
 			}
 		}, append(opts, client.UnsafeDisableDeepCopy)...)
-		if err != nil {
+		if err = cmp.Or(err, failed); err != nil {
 			return nil, fmt.Errorf("list %s: %w", k.Resource, err)
 		}
 	}
-	in.claims(out)
+	in.claims(out, looks)
 	return out, nil
 }
 
 // claims adds the claims that backups name themselves.
-func (in *inventory) claims(to map[string][]claimUser) {
+func (in *inventory) claims(to claimUsers, looks map[string]*target.Looks) {
 	k := target.PersistentVolumeClaim()
 	for key, backups := range in.backups {
 		parts := strings.Split(key, "/")
 		if len(parts) != 3 || parts[0] != k.String() {
 			continue
 		}
-		c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: parts[1], Name: parts[2]}}
-		t := blueprint.Target{Kind: k, Namespace: parts[1], Name: parts[2], Template: k.PodTemplate(c), Volumes: k.Volumes(c)}
-		to[parts[1]] = append(to[parts[1]], claimUser{t, backups})
+		ns, c := parts[1], &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: parts[1], Name: parts[2]}}
+		t := blueprint.Target{Kind: k, Namespace: ns, Name: c.Name, Template: k.PodTemplate(c), Volumes: k.Volumes(c)}
+		if looks[ns] == nil {
+			looks[ns] = &target.Looks{}
+		}
+		to[ns] = append(to[ns], protection.NewClaimUser(&t, backups, looks[ns]))
 	}
 }

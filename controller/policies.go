@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,7 +50,7 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 		return protection.Answer{}, nil // its finalizers must come off
 	}
 	// Read once for both looks at a claim.
-	users := sync.OnceValues(func() (map[string][]claimUser, error) { return a.usersOfClaimsIn(ctx, r.Namespace) })
+	users := sync.OnceValues(func() (claimUsers, error) { return a.usersOfClaimsIn(ctx, r.Namespace) })
 	after, err := a.protected(ctx, r.Kind, now, r.Namespace, users)
 	if err != nil {
 		return protection.Answer{}, err
@@ -75,7 +74,7 @@ func (a *Admission) Protection(ctx context.Context, r webhook.PolicyRequest) (pr
 // protected is what policies look at of an object in a request: its backups are those that people wrote,
 // and those that its annotations give, stored or not. Whether they make backups right now is not asked.
 // Users are asked for a claim's only.
-func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string, users func() (map[string][]claimUser, error)) (protection.Object, error) {
+func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Object, namespace string, users func() (claimUsers, error)) (protection.Object, error) {
 	n, err := a.namespace(ctx, namespace)
 	if err != nil {
 		return protection.Object{}, err
@@ -96,11 +95,11 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		return out, err
 	}
 	for _, p := range expansion.Pairs {
-		c := p.Configuration
-		if i := slices.IndexFunc(configs, func(s v1beta1.BackupConfiguration) bool { return s.Namespace == c.Namespace && s.Name == c.Name }); i >= 0 {
-			c.Spec.Paused = configs[i].Spec.Paused
+		b, err := a.backupOf(ctx, p)
+		if err != nil {
+			return out, err
 		}
-		out.Backups = append(out.Backups, protection.Backup{Configuration: c, Location: location(p.Repository)})
+		out.Backups = append(out.Backups, b)
 	}
 	for i := range configs {
 		c := &configs[i]
@@ -115,6 +114,9 @@ func (a *Admission) protected(ctx context.Context, k target.Kind, obj client.Obj
 		b := protection.Backup{Configuration: c}
 		if repo != nil {
 			b.Location = location(repo)
+		}
+		if b.Strayed, err = a.origins().strayed(ctx, &t, c, repo); err != nil {
+			return out, err
 		}
 		out.Backups = append(out.Backups, b)
 	}

@@ -21,17 +21,39 @@ const withdrawalMargin = time.Second
 
 // Withdrawal implements webhook.Policies. Of claims nothing is read: they are not in the cache, and what
 // they lose is in the policy's status.
+//
+// What becomes of a BackupConfiguration is decided by what is there, not by what the cache knows, where that may
+// differ: before it is refused, and where another one holds what it held, which may be deleted at the moment.
 func (a *Admission) Withdrawal(ctx context.Context, r webhook.Withdrawal) (protection.Answer, error) {
-	found, err := a.withdrawals(ctx, r.Policy)
+	said, err := a.withdrawal(ctx, &r)
+	if err != nil || r.ConfigurationBefore == nil {
+		return said, err
+	}
+	again := len(said.Refused)+len(said.Warnings) > 0
+	if spec, _ := r.ConfigurationBefore.Spec.Shipped(); !again && spec.Target != nil {
+		of, err := a.ConfigsOf(ctx, spec.Target.Ref, r.ConfigurationBefore.Namespace)
+		if err != nil {
+			return said, err
+		}
+		again = len(of) > 1
+	}
+	if !again {
+		return said, nil
+	}
+	return a.presently().withdrawal(ctx, &r)
+}
+
+func (a *Admission) withdrawal(ctx context.Context, r *webhook.Withdrawal) (protection.Answer, error) {
+	found, err := a.withdrawals(ctx, r)
 	if err != nil || len(found) == 0 {
 		return protection.Answer{}, err
 	}
-	objects, err := a.touched(ctx, &r)
+	objects, err := a.touched(ctx, r)
 	if err != nil {
 		return protection.Answer{}, err
 	}
 	var out protection.Answer
-	if judged, err := a.judgeWithdrawal(ctx, &r, found, objects); err != nil {
+	if judged, err := a.judgeWithdrawal(ctx, r, found, objects); err != nil {
 		return out, err
 	} else if judged < len(objects) {
 		out.Warnings = []string{fmt.Sprintf("of %d workloads only %d could be looked at in time: what is left unprotected is in the status of the ProtectionPolicies soon", len(objects), judged)}
@@ -43,16 +65,16 @@ func (a *Admission) Withdrawal(ctx context.Context, r webhook.Withdrawal) (prote
 	return out, nil
 }
 
-// withdrawals are begun for one policy, or for all that act and may refuse or warn.
-func (a *Admission) withdrawals(ctx context.Context, name string) ([]*protection.Withdrawal, error) {
+// withdrawals are begun for the request's policy, or for all that act and may refuse or warn.
+func (a *Admission) withdrawals(ctx context.Context, r *webhook.Withdrawal) ([]*protection.Withdrawal, error) {
 	acting, err := a.actingPolicies(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []*protection.Withdrawal
 	for _, p := range acting {
-		if action := p.Spec.Action; (name == "" || name == p.Name) && (action == v1beta1.ActionDeny || action == v1beta1.ActionWarn) {
-			out = append(out, &protection.Withdrawal{Policy: p})
+		if action := p.Spec.Action; (r.Policy == "" || r.Policy == p.Name) && (action == v1beta1.ActionDeny || action == v1beta1.ActionWarn) {
+			out = append(out, &protection.Withdrawal{Policy: p, Warned: r.Pauses})
 		}
 	}
 	return out, nil
@@ -74,18 +96,21 @@ func (a *Admission) touched(ctx context.Context, r *webhook.Withdrawal) ([]clien
 	return out, nil
 }
 
-// targetOf is the workload of a configuration; nothing where it is not there, or goes with its namespace.
+// targetOf is the workload of a configuration; nothing where it is not there, or where it or the configuration
+// goes with its namespace.
 func (a *Admission) targetOf(ctx context.Context, c *v1beta1.BackupConfiguration) ([]client.Object, error) {
 	spec, _ := c.Spec.Shipped()
 	if spec.Target == nil {
 		return nil, nil
 	}
-	ns := &corev1.Namespace{}
-	switch err := a.Get(ctx, client.ObjectKey{Name: target.Namespace(spec.Target.Ref, c.Namespace)}, ns); {
-	case apierrors.IsNotFound(err) || err == nil && ns.DeletionTimestamp != nil:
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("read namespace: %w", err)
+	for _, name := range []string{c.Namespace, target.Namespace(spec.Target.Ref, c.Namespace)} {
+		ns := &corev1.Namespace{}
+		switch err := a.Get(ctx, client.ObjectKey{Name: name}, ns); {
+		case apierrors.IsNotFound(err) || err == nil && ns.DeletionTimestamp != nil:
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read namespace: %w", err)
+		}
 	}
 	if _, err := target.FindRef(spec.Target.Ref); err != nil {
 		return nil, nil //nolint:nilerr // what cannot be backed up was not protected by it

@@ -42,6 +42,9 @@ type Object struct {
 	Template *corev1.PodTemplateSpec
 	// Backups are its BackupConfigurations, stored or to be stored.
 	Backups []Backup
+
+	// held are the volumes that each backup holds, once somebody asked; so an Object is one goroutine's.
+	held map[*v1beta1.BackupConfiguration][]string
 }
 
 // ObjectOf returns the Object of a workload or a claim, without backups. Of a claim only such backups count
@@ -72,6 +75,8 @@ type Backup struct {
 	Configuration *v1beta1.BackupConfiguration
 	// Location is the place of its Repository, as package backend spells it; empty where it is not known.
 	Location string
+	// Strayed tells that the Repository lies elsewhere than the blueprint says that the configuration comes from.
+	Strayed bool
 	// Problem says why it makes no backups though it is there; empty where nothing is known.
 	Problem string
 }

@@ -23,6 +23,8 @@ func (p *Policy) faults(b *Backup) []Fault {
 	}
 	if len(r.Blueprints) > 0 && !slices.Contains(r.Blueprints, holder(c)) {
 		add(OtherBlueprint, "does not come from one of the blueprints that count: %s", strings.Join(r.Blueprints, ", "))
+	} else if len(r.Blueprints) > 0 && b.Strayed {
+		add(OtherBlueprint, "keeps its snapshots in Repository %q, which lies elsewhere than blueprint %s says: to move there, delete the Repository (the data stays in the backend), and the BackupConfiguration", b.repository(), holder(c))
 	}
 	if len(r.Repositories) > 0 && !slices.ContainsFunc(r.Repositories, func(want v1beta1.RequiredRepository) bool { return b.in(want) }) {
 		add(OtherRepository, "keeps its snapshots in Repository %q, which is none that counts: %s", b.repository(), repositories(r.Repositories))

@@ -3,7 +3,6 @@ package protection
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -107,10 +106,7 @@ func (p *Policy) best(o *Object) ([]Fault, bool) {
 	if len(o.Backups) == 0 {
 		return []Fault{p.missing(o)}, false
 	}
-	backups := slices.Clone(o.Backups)
-	slices.SortFunc(backups, func(a, b Backup) int {
-		return cmp.Or(cmp.Compare(a.Configuration.Namespace, b.Configuration.Namespace), cmp.Compare(a.Configuration.Name, b.Configuration.Name))
-	})
+	backups := ordered(o.Backups)
 	var best []Fault
 	var good []Backup
 	for i := range backups {

@@ -16,6 +16,8 @@ import (
 type Withdrawal struct {
 	// Policy is one that acts.
 	Policy *Policy
+	// Warned: the request is warned of what would be refused. Pausing is how a recovery begins.
+	Warned bool
 
 	lost []loss
 }
@@ -47,7 +49,10 @@ func (w *Withdrawal) Answer(at *field.Path) Answer {
 	detail := fmt.Sprintf("ProtectionPolicy %q: it would leave unprotected: %s", w.Policy.Name, w.text())
 	switch w.Policy.action() {
 	case v1beta1.ActionDeny:
-		return Answer{Refused: field.ErrorList{field.Forbidden(at, detail)}}
+		if !w.Warned {
+			return Answer{Refused: field.ErrorList{field.Forbidden(at, detail)}}
+		}
+		return Answer{Warnings: []string{at.String() + ": " + detail}}
 	case v1beta1.ActionWarn:
 		return Answer{Warnings: []string{at.String() + ": " + detail}}
 	default:

@@ -7,6 +7,25 @@ import (
 	"strings"
 )
 
+// MaxPattern is the longest pattern that users may write, in bytes: a longer one than paths are has no use,
+// and costs.
+const MaxPattern = 4095
+
+// CheckPattern returns what is wrong with a pattern of a user's.
+func CheckPattern(pattern string) error {
+	rest := strings.TrimPrefix(pattern, "!")
+	if rest == "" {
+		return fmt.Errorf("pattern %q is empty", pattern)
+	}
+	if len(pattern) > MaxPattern {
+		return fmt.Errorf("pattern %q… has %d bytes: write at most %d, for example with * for a part of a name", strings.ToValidUTF8(pattern[:64], ""), len(pattern), MaxPattern)
+	}
+	if _, err := path.Match(strings.Join(split(rest), "/"), ""); err != nil {
+		return fmt.Errorf("pattern %q is malformed: %w", pattern, err)
+	}
+	return nil
+}
+
 // RelativePatterns rewrites patterns that users wrote about absolute paths, such as
 // /source/data/*.json, into those that mean the same where dir is the root, which is how restic
 // takes them with "id:/dir". all tells that a pattern matches dir itself and thereby everything in

@@ -1,6 +1,7 @@
 package restic_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,5 +56,26 @@ func TestRelativePatterns(t *testing.T) {
 	}
 	if got, all, err := restic.RelativePatterns([]string{"/a/b"}, "/", false); err != nil || all || len(got) != 1 || got[0] != "/a/b" {
 		t.Errorf("at the root: %q, %v, %v", got, all, err)
+	}
+}
+
+func TestPatternsOfUsers(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"*.tmp": "", "!/data/*": "", strings.Repeat("x", restic.MaxPattern): "",
+		"":                          `pattern "" is empty`,
+		"!":                         `pattern "!" is empty`,
+		"a/[/b":                     `pattern "a/[/b" is malformed`,
+		strings.Repeat("**/", 2000): `pattern "**/**/**/`,
+	} {
+		got := ""
+		if err := restic.CheckPattern(pattern); err != nil {
+			got = err.Error()
+		}
+		if (got == "") != (want == "") || !strings.HasPrefix(got, want) || len(got) > 256 {
+			t.Errorf("%.20q: %s", pattern, got)
+		}
+		if err := restic.AllowedBackupArgs([]string{"--iexclude", pattern}); (err == nil) != (want == "") {
+			t.Errorf("as an argument: %.20q: %v", pattern, err)
+		}
 	}
 }

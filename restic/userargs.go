@@ -140,6 +140,12 @@ func checkValue(name, value string) error {
 	if strings.ContainsRune(value, 0) {
 		return fmt.Errorf("value of argument %q must not hold a NUL byte", "--"+name)
 	}
+	switch name {
+	case "exclude", "iexclude", "include", "iinclude":
+		if err := CheckPattern(value); err != nil {
+			return fmt.Errorf("argument %q: %w", "--"+name, err)
+		}
+	}
 	if name != "tag" {
 		return nil
 	}

@@ -3,6 +3,7 @@ package target_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,5 +132,21 @@ func TestLargeWorkloadsTakeWorkInProportion(t *testing.T) {
 	// In proportion it is a second. Each volume against each other one, it is minutes.
 	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestCheckPath(t *testing.T) {
+	name := strings.Repeat("a", target.MaxName)
+	for p, want := range map[string]string{
+		"/source/data":                       "",
+		"/source/" + name:                    "",
+		"/source/" + name + "a/data":         "a name of more than 255 bytes",
+		strings.Repeat("/a", target.MaxPath): "longer than a path can be",
+		"source/data":                        "write /source/data",
+		"/source/../data":                    "write /data",
+	} {
+		if got := target.CheckPath(p); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%.20s: %s", p, got)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package target
 
 import (
 	"path"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,16 +9,34 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 )
 
-// Held is ContainerMounts.Held of the template.
+// Looks bounds the work of looking at backups for one judgement: paths, mounts and patterns are a tenant's,
+// and so is the number of backups. The zero value is for a judgement that begins.
+type Looks struct{ spent int }
+
+const (
+	// maxLook bounds the work of looking at one backup, about a byte of a pattern held against a byte of a
+	// name each: some milliseconds.
+	maxLook = 1 << 20
+	// maxLooks bounds that of all backups that one judgement takes in.
+	maxLooks = 1 << 22
+)
+
+// Held is ContainerMounts.Held of the template, alone.
 func Held(template *corev1.PodTemplateSpec, t *v1beta1.BackupTarget) []string {
-	return MountsOf(template).Held(t)
+	return MountsOf(template).Held(&Looks{}, t)
 }
 
 // Held returns the names of the volumes that a backup of the workload holds, in part at least: one of its
-// paths lies in the volume's mount or above it, and its patterns do not leave all of that out. Of mounts
+// paths lies in the volume's mount or above it, and what it leaves out is not all of that. Of mounts
 // inside of each other, a path lies in the innermost. Where the backup names no mounts, they are those of
-// the containers.
-func (c *ContainerMounts) Held(t *v1beta1.BackupTarget) []string {
+// the containers. What is too much to look at is not held: nobody counts on what cannot be looked at.
+func (c *ContainerMounts) Held(l *Looks, t *v1beta1.BackupTarget) []string {
+	out := &leftOut{budget: min(maxLook, maxLooks-l.spent)}
+	before := out.budget
+	defer func() { l.spent += before - max(out.budget, 0) }()
+	if out.read(t); out.everything || !out.spend(sizeOf(t)) {
+		return nil
+	}
 	paths := make([]string, 0, len(t.Paths))
 	for _, p := range t.Paths {
 		paths = append(paths, CleanPath(p))
@@ -28,15 +45,19 @@ func (c *ContainerMounts) Held(t *v1beta1.BackupTarget) []string {
 	if len(mounts) == 0 {
 		mounts, _ = c.For(paths)
 	}
-	out, held := excluding(t.Exclude), map[string]bool{}
-	folders, at := NewFolders(paths), map[string][]string{}
+	held, at := map[string]bool{}, map[string][]string{}
+	folders := NewFolders(paths)
 	for i := range mounts {
 		place := path.Clean(mounts[i].MountPath)
 		at[place] = append(at[place], mounts[i].Name)
-		held[mounts[i].Name] = held[mounts[i].Name] || folders.Cover(place) && !out.all(place)
+		held[mounts[i].Name] = held[mounts[i].Name] || folders.Cover(place) && out.reaches(paths, place)
 	}
 	for _, p := range paths {
-		if inner, ok := innermost(at, p); ok && inner != p && !out.all(p) {
+		// Each folder above is looked up by its name.
+		if !out.spend(len(p) * (1 + strings.Count(p, "/")) / 64) {
+			break
+		}
+		if inner, ok := innermost(at, p); ok && inner != p && !out.all(p, p) {
 			for _, name := range at[inner] {
 				held[name] = true
 			}
@@ -51,6 +72,18 @@ func (c *ContainerMounts) Held(t *v1beta1.BackupTarget) []string {
 	return names
 }
 
+// sizeOf is how much there is to read of a backup's paths and mounts.
+func sizeOf(t *v1beta1.BackupTarget) int {
+	n := 0
+	for _, p := range t.Paths {
+		n += len(p)
+	}
+	for i := range t.VolumeMounts {
+		n += len(t.VolumeMounts[i].MountPath)
+	}
+	return n
+}
+
 // innermost is the deepest of the places that an absolute, clean path is or lies in.
 func innermost(at map[string][]string, p string) (string, bool) {
 	for len(p) > 1 {
@@ -61,85 +94,4 @@ func innermost(at map[string][]string, p string) (string, bool) {
 	}
 	_, ok := at["/"]
 	return "/", ok
-}
-
-// anything stands for the name of whatever lies in a folder.
-const anything = "/"
-
-// maxMatched bounds how many names of patterns are held against names of folders: both are a tenant's.
-const maxMatched = 1 << 22
-
-// excludes are patterns of restic's that leave files out.
-type excludes struct {
-	patterns [][]string
-	rooted   []bool
-	names    int
-	// keeps tells that a pattern takes something in again, which may be a part of anything.
-	keeps bool
-	// matched is how much was compared so far.
-	matched int
-}
-
-func excluding(patterns []string) *excludes {
-	e := &excludes{}
-	for _, p := range patterns {
-		parts := split(p)
-		e.patterns, e.rooted = append(e.patterns, parts), append(e.rooted, strings.HasPrefix(p, "/"))
-		e.names += len(parts)
-		e.keeps = e.keeps || strings.HasPrefix(p, "!")
-	}
-	return e
-}
-
-// all tells whether the patterns leave a folder out, or all that is in it. Where that is too much to find
-// out, they do: nobody counts on what cannot be looked at.
-func (e *excludes) all(folder string) bool {
-	if e.keeps || e.names == 0 {
-		return false
-	}
-	names := append(split(folder), anything)
-	if e.matched += e.names * len(names); e.matched > maxMatched {
-		return true
-	}
-	for i, p := range e.patterns {
-		if matches(p, names, e.rooted[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-func split(p string) []string {
-	return strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
-}
-
-// matches tells whether a pattern matches a path or a folder above it, as restic's do: from the root where
-// it begins with a slash, else anywhere; ** is any number of folders.
-func matches(pattern, names []string, rooted bool) bool {
-	// at are the places in names that what was read of the pattern can end at.
-	at := make([]bool, len(names)+1)
-	for i := range at {
-		at[i] = i == 0 || !rooted
-	}
-	for _, want := range pattern {
-		next := make([]bool, len(at))
-		for i, is := range at {
-			switch {
-			case want == "**":
-				next[i] = is || i > 0 && next[i-1]
-			case is && i < len(names) && named(want, names[i]):
-				next[i+1] = true
-			}
-		}
-		at = next
-	}
-	return len(pattern) > 0 && slices.Contains(at, true)
-}
-
-func named(pattern, name string) bool {
-	if name == anything {
-		return pattern == "*"
-	}
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
 }

@@ -9,8 +9,12 @@ import (
 	"github.com/seed-731df569/stash/api"
 )
 
-// MaxPath is the longest path that Linux takes, in bytes.
-const MaxPath = 4095
+const (
+	// MaxPath is the longest path that Linux takes, in bytes.
+	MaxPath = 4095
+	// MaxName is the longest name of a file or folder that file systems take, in bytes.
+	MaxName = 255
+)
 
 // CleanPath returns p without double and trailing slashes, as restic and the kernel read it. Dots are
 // left for CheckPath to refuse, since "/source/../data" is hardly meant, and so is what is longer than
@@ -30,6 +34,8 @@ func CheckPath(p string) string {
 		return "must not be empty; for example /source/data"
 	case len(p) > MaxPath:
 		return fmt.Sprintf("is longer than a path can be: write at most %d bytes", MaxPath)
+	case slices.ContainsFunc(split(p), func(name string) bool { return len(name) > MaxName }):
+		return fmt.Sprintf("has a folder with a name of more than %d bytes, which no file system has: write the names of folders that are there", MaxName)
 	case !strings.HasPrefix(p, "/"):
 		return fmt.Sprintf("must be absolute: write %s", path.Clean("/"+p))
 	case strings.ContainsRune(p, 0) || strings.ContainsAny(p, "\n\r"):

@@ -70,9 +70,45 @@ func AccessNeeded(object, old runtime.Object) []Access {
 	return nil
 }
 
-// repositoryAccess is needed for the Secret's contents to go to another place, or to the pods of
-// other namespaces.
+// repositoryAccess is needed to say that a Repository comes from a blueprint, and for the Secret's contents to
+// go to another place, or to the pods of other namespaces.
 func repositoryAccess(repo, old *v1alpha1.Repository) []Access {
+	return append(originAccess(repo, old), placedAccess(repo, old)...)
+}
+
+// originAccess is needed by whoever says that the operator made a Repository, from a blueprint: it keeps its
+// place then, whatever the blueprint says. A tool that creates objects again from a backup of the cluster may
+// change blueprints too; what is there may stay, or be taken off.
+func originAccess(repo, old *v1alpha1.Repository) []Access {
+	var had map[string]string
+	if old != nil {
+		had = old.Annotations
+	}
+	for _, key := range []string{api.AnnotationExpandedBlueprint, api.AnnotationExpandedFrom} {
+		if value, has := repo.Annotations[key]; has && value != had[key] {
+			kind, name, _ := strings.Cut(repo.Annotations[api.AnnotationExpandedBlueprint], "/")
+			resource := "backupblueprints"
+			if kind == v1beta1.KindBackupTemplate {
+				resource = "backuptemplates"
+			}
+			return []Access{{
+				Verb: "update", Group: api.Group, Resource: resource, Name: name, Field: field.NewPath("metadata", "annotations").Key(key),
+				Why: "it says that the Repository was made from the blueprint; leave out " + api.AnnotationExpandedFrom + " and " + api.AnnotationExpandedBlueprint +
+					": where the blueprint has the same backend, the operator writes them",
+			}}
+		}
+	}
+	return nil
+}
+
+// SaysMore tells whether a change of metadata alone needs rights.
+func SaysMore(object, old runtime.Object) bool {
+	now, is := object.(*v1alpha1.Repository)
+	before, was := old.(*v1alpha1.Repository)
+	return is && was && len(originAccess(now, before)) > 0
+}
+
+func placedAccess(repo, old *v1alpha1.Repository) []Access {
 	if old != nil && equality.Semantic.DeepEqual(repo.Spec.Backend, old.Spec.Backend) &&
 		(!shares(repo.Spec.UsagePolicy) || equality.Semantic.DeepEqual(repo.Spec.UsagePolicy, old.Spec.UsagePolicy)) {
 		return nil

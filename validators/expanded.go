@@ -21,8 +21,8 @@ import (
 // workload is put back and deleted with it. What is there may stay, and may be taken off. Old is what the
 // object replaces, nil on creation.
 //
-// A Repository may have them: nothing is believed of it, and one that is restored from a backup of the
-// cluster is the way back to its snapshots.
+// A Repository may have them where its author may change the blueprint (AccessNeeded): one that is created again
+// from a backup of the cluster is the way back to its snapshots.
 func ByOperator(object, old runtime.Object) field.ErrorList {
 	c, is := object.(*v1beta1.BackupConfiguration)
 	if !is {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,18 @@ func TestWhatIsFoundIsBounded(t *testing.T) {
 		other.Name = fmt.Sprintf("other-%d", i)
 		besides.Configurations = append(besides.Configurations, validators.Neighbour{Configuration: other, SharesLocation: true})
 	}
+	slow := "*" + strings.Repeat("a", 2000) + "b*"
+	costly := func() *v1beta1.BackupConfiguration {
+		c := backup([]string{"/" + strings.Repeat(strings.Repeat("a", 255)+"/", 15) + "a"}, mountsAt([]string{"/"}))
+		c.Spec.Target.Exclude = slices.Repeat([]string{slow}, 100)
+		return c
+	}
+	beside := known
+	for i := range 100 {
+		other := costly()
+		other.Name = fmt.Sprintf("other-%d", i)
+		beside.Configurations = append(beside.Configurations, validators.Neighbour{Configuration: other})
+	}
 	for name, validate := range map[string]func() validators.Result{
 		"a backup of paths outside of all mounts": func() validators.Result { return validators.BackupConfiguration(backup(paths, elsewhere), nil, known) },
 		"a backup of relative paths": func() validators.Result {
@@ -77,6 +90,16 @@ func TestWhatIsFoundIsBounded(t *testing.T) {
 		"a backup that containers are to tell of": func() validators.Result { return validators.BackupConfiguration(backup(nil, nil), nil, known) },
 		"a backup beside many others": func() validators.Result {
 			return validators.BackupConfiguration(backup(paths, elsewhere), nil, besides)
+		},
+		"a backup whose patterns match late": func() validators.Result {
+			c := costly()
+			c.Spec.Target.VolumeMounts = mountsAt([]string{"/" + strings.Repeat("a", 255)}) // one that is not refused
+			return validators.BackupConfiguration(c, nil, beside)
+		},
+		"a backup by patterns that are longer than all others": func() validators.Result {
+			c := costly()
+			c.Spec.Target.Exclude = []string{strings.Repeat("**/", 1<<19)}
+			return validators.BackupConfiguration(c, nil, known)
 		},
 		"a restore of paths outside of all mounts": func() validators.Result {
 			return validators.RestoreSession(restore([]v1beta1.Rule{{Paths: paths}}, elsewhere), nil, known)

@@ -212,8 +212,8 @@ func list(names []string) string {
 // patterns checks patterns of restic.
 func (r *Result) patterns(patterns []string, at *field.Path) {
 	for i, p := range patterns {
-		if _, _, err := restic.RelativePatterns([]string{p}, "/", false); err != nil {
-			r.add(field.Invalid(at.Index(i), p, fmt.Sprintf("%s; for example *.tmp or /source/data/cache", err)))
+		if err := restic.CheckPattern(p); err != nil {
+			r.add(field.Invalid(at.Index(i), p[:min(len(p), restic.MaxPattern)], fmt.Sprintf("%s; for example *.tmp or /source/data/cache", err)))
 		}
 	}
 }

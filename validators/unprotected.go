@@ -20,14 +20,15 @@ func (r *Result) unprotected(c *v1beta1.BackupConfiguration, t *v1beta1.BackupTa
 			held[name] = true
 		}
 	}
-	hold(mounts.Held(t))
+	looks := &target.Looks{} // one for all: anybody may have written the others
+	hold(mounts.Held(looks, t))
 	for _, n := range f.Configurations {
 		if n.Configuration == nil {
 			continue
 		}
 		other, _ := n.Configuration.Spec.Shipped()
 		if other.Target != nil && target.Same(t.Ref, c.Namespace, other.Target.Ref, n.Configuration.Namespace) {
-			hold(mounts.Held(other.Target))
+			hold(mounts.Held(looks, other.Target))
 		}
 	}
 	missing := slices.DeleteFunc(kind.Claims(f.Target), func(name string) bool { return held[name] })

@@ -265,3 +265,25 @@ func TestTheOperatorIsKnownByNameAndGroups(t *testing.T) {
 		}
 	}
 }
+
+// A Repository's annotations of the operator's ask for a right though its spec stays.
+func TestARepositoryThatSaysWhereItComesFrom(t *testing.T) {
+	plain := &v1alpha1.Repository{}
+	plain.Namespace, plain.Name = "shop", "deploy-web"
+	says := plain.DeepCopy()
+	says.Annotations = map[string]string{api.AnnotationExpandedFrom: "Deployment/shop/web", api.AnnotationExpandedBlueprint: "BackupBlueprint/daily"}
+	for name, c := range map[string]struct {
+		now, old *v1alpha1.Repository
+		want     string
+	}{
+		"it comes to say so": {says, plain, "denied MissingRight"},
+		"it said so before":  {says, says, "allowed Valid"},
+		"it does not say so": {plain, plain, "allowed Valid"},
+		"it is taken off":    {plain, says, "allowed Valid"},
+	} {
+		cl := &cluster{rights: &rights{lacks: []string{"all"}}}
+		if _, _, what := ask(t, cl, "/validate/repositories", ownRequest(t, "Repository", admissionv1.Update, c.now, c.old)); what != c.want {
+			t.Errorf("%s: %s", name, what)
+		}
+	}
+}

@@ -102,7 +102,7 @@ func (o *Options) own(ctx context.Context, v *review, kind string) answer {
 	if errs := validators.ByOperator(obj, old); len(errs) > 0 {
 		return invalid(v, errs, nil) // its own requests do not come here
 	}
-	if old != nil && k.sameSpec(obj, old) {
+	if old != nil && k.sameSpec(obj, old) && !validators.SaysMore(obj, old) {
 		return allow(Valid) // metadata asks for nothing, and finalizers must come off whatever else is wrong
 	}
 	if m.GetNamespace() == "" {

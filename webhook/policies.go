@@ -56,7 +56,7 @@ func policyHooks() []Hook {
 		{
 			Name: "namespaces", Path: "/validate/namespaces", Serve: ServeNamespace, OwnWrites: true,
 			Rules: []admissionregistrationv1.RuleWithOperations{
-				rule("", []string{"v1"}, []string{"namespaces"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update),
+				rule("", []string{"v1"}, allOfNamespaces(), admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update),
 			},
 			FailurePolicy: admissionregistrationv1.Fail, TimeoutSeconds: 3,
 			MatchConditions: []admissionregistrationv1.MatchCondition{condition("asks-for-backups", asksForBackups)},
@@ -64,6 +64,11 @@ func policyHooks() []Hook {
 			Purpose:         "Refuses an annotation that has a whole namespace backed up by somebody who may not change its workloads, or by a blueprint that does not admit it.",
 		},
 	}
+}
+
+// allOfNamespaces are the resources by which a Namespace's labels and annotations can be changed.
+func allOfNamespaces() []string {
+	return []string{"namespaces", "namespaces/status", "namespaces/finalize"}
 }
 
 // protectable are the kinds that policies can select.

@@ -21,8 +21,13 @@ const changesProtection = `object.metadata.?labels.orValue({}) != oldObject.meta
 	` object.metadata.?annotations[?"` + api.AnnotationBlueprint + `"].orValue("") != oldObject.metadata.?annotations[?"` + api.AnnotationBlueprint + `"].orValue("") ||` +
 	` object.metadata.?annotations[?"` + api.AnnotationExemption + `"].orValue("") != oldObject.metadata.?annotations[?"` + api.AnnotationExemption + `"].orValue("")`
 
-// withdrawalHooks look at requests that take protection from objects that they are not about. What
-// Kubernetes itself deletes, with a namespace or with its owner, is not asked about: it is not by people.
+// byPeopleOrCollected is byPeople, and all deletions but those with a namespace. The garbage collector deletes
+// what anybody gives an owner that is not there: it is asked about, tries again, and passes once the workload
+// is gone too.
+const byPeopleOrCollected = byPeople + ` || request.operation == "DELETE" && request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"`
+
+// withdrawalHooks look at requests that take protection from objects that they are not about. What goes with
+// a namespace is not asked about.
 func withdrawalHooks() []Hook {
 	acting := []v1beta1.ProtectionAction{v1beta1.ActionWarn, v1beta1.ActionDeny}
 	byPeople := condition("by-people", byPeople)
@@ -30,7 +35,7 @@ func withdrawalHooks() []Hook {
 		{
 			Name: "withdrawal.namespaces", Path: "/validate/namespaces/withdrawal/{policy}", Serve: ServeWithdrawal, OwnWrites: true, Excluded: true,
 			Rules: []admissionregistrationv1.RuleWithOperations{
-				rule("", []string{"v1"}, []string{"namespaces"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Update),
+				rule("", []string{"v1"}, allOfNamespaces(), admissionregistrationv1.ClusterScope, admissionregistrationv1.Update),
 			},
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Policies: acting, Entries: EntriesOfNamespaces,
 			MatchConditions: []admissionregistrationv1.MatchCondition{byPeople, condition("changes-protection", changesProtection)},
@@ -43,9 +48,9 @@ func withdrawalHooks() []Hook {
 				rule(api.Group, []string{"v1beta1"}, []string{"backupconfigurations"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Update, admissionregistrationv1.Delete),
 			},
 			FailurePolicy: admissionregistrationv1.Ignore, TimeoutSeconds: 3, Policies: acting, Entries: EntryOfAll,
-			MatchConditions: []admissionregistrationv1.MatchCondition{byPeople},
+			MatchConditions: []admissionregistrationv1.MatchCondition{condition("by-people-or-collected", byPeopleOrCollected)},
 			Risk:            "while no replica answers, no BackupConfiguration can be changed or deleted",
-			Purpose:         "One for all ProtectionPolicies with action Warn or Deny: warns who pauses, weakens or deletes a backup that they count, or refuses it.",
+			Purpose:         "One for all ProtectionPolicies with action Warn or Deny: warns who pauses, weakens or deletes a backup that they count, or refuses all but the pause.",
 		},
 	}
 }
@@ -60,6 +65,8 @@ type Withdrawal struct {
 	ConfigurationBefore, ConfigurationAfter *v1beta1.BackupConfiguration
 	// At is what the request changes.
 	At *field.Path
+	// Pauses tells that it stops the schedule of a configuration, and nothing else.
+	Pauses bool
 }
 
 // withdrawal answers a request that may take protection from others than its object.
@@ -146,7 +153,20 @@ func readConfigurationChange(v *review) (*Withdrawal, answer) {
 		sameOrigin(w.ConfigurationAfter, w.ConfigurationBefore) {
 		return nil, allow(Valid)
 	}
+	if w.Pauses = pauses(w.ConfigurationAfter, w.ConfigurationBefore); w.Pauses {
+		w.At = w.At.Child("paused")
+	}
 	return w, answer{}
+}
+
+// pauses tells whether a change stops a schedule, and does nothing else that policies look at.
+func pauses(now, old *v1beta1.BackupConfiguration) bool {
+	if now == nil || old.Spec.Paused || !now.Spec.Paused || !sameOrigin(now, old) {
+		return false
+	}
+	running := now.Spec.DeepCopy()
+	running.Paused = false
+	return equality.Semantic.DeepEqual(*running, old.Spec)
 }
 
 // sameOrigin tells whether two objects say to come from the same blueprint, for the same workload.

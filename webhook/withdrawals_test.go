@@ -2,10 +2,12 @@ package webhook_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -55,6 +57,7 @@ func TestRequestsThatTakeProtectionFromOthers(t *testing.T) {
 	refusal := protection.Answer{Refused: field.ErrorList{field.Forbidden(field.NewPath("spec"), `ProtectionPolicy "production": it would leave web`)}}
 	asIs := func(*v1beta1.BackupConfiguration) {}
 	paused := func(c *v1beta1.BackupConfiguration) { c.Spec.Paused = true }
+	seldom := func(c *v1beta1.BackupConfiguration) { c.Spec.Schedule = "@weekly" }
 	going := namespaceWith(nil, nil)
 	going.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time}
 	by := map[string]string{api.AnnotationBlueprint: "daily"}
@@ -65,15 +68,18 @@ func TestRequestsThatTakeProtectionFromOthers(t *testing.T) {
 		says     string
 		asked    bool
 	}{
-		"a pause is refused":            {cluster{answer: refusal}, backupWith(paused), backupWith(asIs), "denied Unprotected", "it would leave web", true},
+		"a change is refused":           {cluster{answer: refusal}, backupWith(seldom), backupWith(asIs), "denied Unprotected", "spec: Forbidden: ProtectionPolicy \"production\": it would leave web", true},
 		"a deletion is, with the order": {cluster{answer: refusal}, nil, backupWith(asIs), "denied Unprotected", "it would leave web; a workload that is to go too is deleted first", true},
 		"an annotation of a namespace":  {cluster{answer: refusal}, namespaceWith(nil, nil), namespaceWith(nil, by), "denied Unprotected", "it would leave web", true},
 		"a warning":                     {cluster{answer: protection.Answer{Warnings: []string{"it would leave web"}}}, backupWith(paused), backupWith(asIs), "allowed Warned", "it would leave web", true},
 		"nobody knows":                  {cluster{err: errors.New("gone")}, backupWith(paused), backupWith(asIs), "allowed LookupFailed", "looks later: gone", true},
-		"metadata is nobody's business": {cluster{answer: refusal}, backupWith(func(c *v1beta1.BackupConfiguration) { c.Labels = by }), backupWith(asIs), "allowed Valid", "", false},
 		"an exemption that is none":     {cluster{}, namespaceWith(nil, map[string]string{api.AnnotationExemption: "true"}), namespaceWith(nil, nil), "allowed Warned", `is "true", which is no reason`, true},
 		"one that was none before":      {cluster{}, namespaceWith(by, map[string]string{api.AnnotationExemption: "true"}), namespaceWith(nil, map[string]string{api.AnnotationExemption: "true"}), "allowed Valid", "", true},
-		"a namespace that goes":         {cluster{answer: refusal}, going, namespaceWith(nil, by), "allowed Valid", "", false},
+		"labels are nobody's business":  {cluster{answer: refusal}, backupWith(func(c *v1beta1.BackupConfiguration) { c.Labels = by }), backupWith(asIs), "allowed Valid", "", false},
+		"owners neither: who collects it is asked": {cluster{answer: refusal}, backupWith(func(c *v1beta1.BackupConfiguration) {
+			c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "gone"}}
+		}), backupWith(asIs), "allowed Valid", "", false},
+		"a namespace that goes": {cluster{answer: refusal}, going, namespaceWith(nil, by), "allowed Valid", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, what := withdrawal(t, &c.cluster, c.now, c.old)
@@ -81,6 +87,34 @@ func TestRequestsThatTakeProtectionFromOthers(t *testing.T) {
 				t.Errorf("%s: %s", what, text)
 			}
 		})
+	}
+}
+
+// What pauses, and does nothing else, begins a recovery.
+func TestPausesAreKnown(t *testing.T) {
+	paused, seldom := func(c *v1beta1.BackupConfiguration) { c.Spec.Paused = true }, func(c *v1beta1.BackupConfiguration) { c.Spec.Schedule = "@weekly" }
+	both := func(c *v1beta1.BackupConfiguration) { paused(c); seldom(c) }
+	asIs := func(*v1beta1.BackupConfiguration) {}
+	renamed := func(c *v1beta1.BackupConfiguration) {
+		paused(c)
+		c.Annotations = map[string]string{api.AnnotationExpandedFrom: "x"}
+	}
+	for name, c := range map[string]struct {
+		now, old func(*v1beta1.BackupConfiguration)
+		pauses   bool
+	}{
+		"a pause":                       {paused, asIs, true},
+		"its end":                       {asIs, paused, false},
+		"a pause and more":              {both, asIs, false},
+		"a pause of what was paused":    {both, paused, false},
+		"a pause under another name":    {renamed, asIs, false},
+		"another schedule, not a pause": {seldom, asIs, false},
+	} {
+		cl := &cluster{}
+		withdrawal(t, cl, backupWith(c.now), backupWith(c.old))
+		if w := cl.withdrawn; w == nil || w.Pauses != c.pauses || (w.At.String() == "spec.paused") != c.pauses {
+			t.Errorf("%s: %+v", name, w)
+		}
 	}
 }
 
@@ -121,5 +155,16 @@ func TestEntriesOfWithdrawals(t *testing.T) {
 	}
 	if n, c := count(denies, warns, audits, defaults); n != 2 || c != 1 {
 		t.Errorf("%d hooks of namespaces, %d of configurations", n, c)
+	}
+}
+
+// Whoever may write a BackupConfiguration can have it collected. What goes with its namespace is not asked about.
+func TestTheCollectorIsAsked(t *testing.T) {
+	const collected = ` || request.operation == "DELETE" && request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"`
+	for _, h := range webhook.Validating(webhook.Installation{Namespace: "stash", Policies: acting(t, denies)}).Webhooks {
+		asked := slices.ContainsFunc(h.MatchConditions, func(c admissionregistrationv1.MatchCondition) bool { return strings.HasSuffix(c.Expression, collected) })
+		if left := h.Name == "withdrawal.backupconfigurations.stash.appscode.com"; asked != left {
+			t.Errorf("%s: %v", h.Name, asked)
+		}
 	}
 }

@@ -112,11 +112,13 @@ type RestoreTarget struct {
 	// Args are further arguments of restic restore; only those of the list in
 	// docs/operations/tuning.md are accepted.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=8192
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's form of one rule's paths.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Directories []string `json:"directories,omitempty"`
 	// MountPath is the draft's way to say where a PersistentVolumeClaim is mounted; write volumeMounts. Of
@@ -170,14 +172,17 @@ type Rule struct {
 	Snapshots []string `json:"snapshots,omitempty"`
 	// Paths are restored from the newest snapshots of them or of a directory above. Excludes snapshots.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// Include are restic's patterns of files to restore. Default: all.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Include []string `json:"include,omitempty"`
 	// Exclude are restic's patterns of files not to restore.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 	// ExistingFiles says what becomes of files that the snapshot does not have: Keep (default) or

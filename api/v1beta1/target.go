@@ -32,6 +32,7 @@ type BackupTarget struct {
 	Ref TargetRef `json:"ref,omitzero"`
 	// Paths are the directories to back up, one snapshot each. They lie in volumeMounts.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// VolumeMounts mount the target's volumes into the pod that takes the backup.
@@ -48,16 +49,19 @@ type BackupTarget struct {
 	SnapshotClassName string `json:"snapshotClassName,omitempty"`
 	// Exclude are restic's patterns of files to leave out.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Exclude []string `json:"exclude,omitempty"`
 	// Args are further arguments of restic backup; only those of the list in
 	// docs/operations/tuning.md are accepted.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=8192
 	// +optional
 	Args []string `json:"args,omitempty"`
 
 	// Directories is the draft's name of paths.
 	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4095
 	// +optional
 	Directories []string `json:"directories,omitempty"`
 	// MountPath is the draft's way to say where a PersistentVolumeClaim is mounted; write volumeMounts. Of
