@@ -25,7 +25,10 @@ type BackupSessions struct {
 func (r *BackupSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	bs := &v1beta1.BackupSession{}
 	if err := r.Get(ctx, req.NamespacedName, bs); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) {
+			return ctrl.Result{}, r.endOrphans(ctx)
+		}
+		return ctrl.Result{}, fmt.Errorf("read BackupSession: %w", err)
 	}
 	if bs.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil

@@ -218,6 +218,12 @@ func indexes() []index {
 			}
 			return nil
 		})},
+		{&v1beta1.RestoreSession{}, indexTargetIn, of(func(rs *v1beta1.RestoreSession) []string {
+			if t := rs.Spec.Target; t != nil {
+				return []string{target.Namespace(t.Ref, rs.Namespace)}
+			}
+			return nil
+		})},
 		{&v1beta1.BackupConfiguration{}, indexRepository, of(func(c *v1beta1.BackupConfiguration) []string {
 			return []string{repositoryKey(c.Spec.Repository, c.Namespace)}
 		})},

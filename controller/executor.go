@@ -117,6 +117,10 @@ func (w *World) executor(ctx context.Context, j hostJob, wanted bool) (session.E
 		e.Missing.Whose = j.whose()
 	}
 	e.Living = e.Living || slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !terminal(&p) })
+	if !e.Living && len(pods) > 0 { // what became of the newest is why there is none now
+		e.Missing = podAtRest(&pods[len(pods)-1], api.ContainerJob)
+		e.Missing.Whose = j.whose()
+	}
 	if e.Living || !wanted {
 		return e, pods, nil
 	}
@@ -127,9 +131,23 @@ func (w *World) executor(ctx context.Context, j hostJob, wanted bool) (session.E
 	case problem != nil:
 		e.Missing.Refused = problem.Message
 	default:
-		e.Missing.Refused, err = w.tryPod(ctx, job)
+		if e.Missing.Refused, err = w.tryPod(ctx, job); err == nil && e.Missing.Refused == "" {
+			e.Missing.Refused, err = w.tryJob(ctx, job)
+		}
 	}
 	return e, pods, err
+}
+
+// tryJob tells why a Job itself would be refused, by a quota or a policy; empty: it would not be.
+func (w *World) tryJob(ctx context.Context, job *batchv1.Job) (string, error) {
+	err := w.Create(ctx, job.DeepCopy(), client.DryRunAll)
+	switch why, refused := refusedBy(err); {
+	case err == nil, apierrors.IsAlreadyExists(err), apierrors.IsBadRequest(err), terminating(err):
+		return "", nil
+	case refused:
+		return why, nil
+	}
+	return "", fmt.Errorf("try Job %q: %w", job.Name, err)
 }
 
 // jobEnded tells whether a Job makes no pods any more.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -71,12 +72,27 @@ func (w *World) nodeOf(ctx context.Context, claim *corev1.PersistentVolumeClaim)
 	if err != nil {
 		return "", err
 	}
-	for i := range pods {
-		if n := pods[i].Spec.NodeName; n != "" {
-			return n, nil
+	// One that is on its way out may be on a node that is gone, and Jobs of ours come and go.
+	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
+		return p.DeletionTimestamp != nil || p.Spec.NodeName == "" || p.Labels[api.LabelSession] != ""
+	})
+	slices.SortFunc(pods, func(a, b corev1.Pod) int {
+		return cmp.Or(cmp.Compare(readiness(&b), readiness(&a)), older(&a, &b))
+	})
+	if len(pods) == 0 {
+		return "", nil
+	}
+	return pods[0].Spec.NodeName, nil
+}
+
+// readiness is 1 for a pod that is ready.
+func readiness(p *corev1.Pod) int {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return 1
 		}
 	}
-	return "", nil
+	return 0
 }
 
 // usersOfClaim are the living pods that mount a claim, from the cache.

@@ -38,17 +38,27 @@ func podOn(name, node, claim string, phase corev1.PodPhase) *corev1.Pod {
 }
 
 func TestAClaimThatOneNodeHasKeepsItsJobThere(t *testing.T) {
+	leaving := podOn("web-0", "n0", "data", corev1.PodRunning)
+	leaving.DeletionTimestamp, leaving.Finalizers = &metav1.Time{Time: noon()}, []string{"a/b"}
+	job := podOn("a-job", "n0", "data", corev1.PodRunning)
+	job.Labels = map[string]string{api.LabelSession: "s0"}
+	ready := podOn("web-2", "n2", "data", corev1.PodRunning)
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	cases := map[string]struct {
 		claim *corev1.PersistentVolumeClaim
 		pods  []client.Object
 		want  string
 	}{
-		"in use on a node":                     {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, "n1"},
-		"in use by a pod that has no node":     {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "", "data", corev1.PodPending)}, ""},
-		"used by a pod that has ended":         {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "data", corev1.PodSucceeded)}, ""},
-		"another one in use":                   {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "other", corev1.PodRunning)}, ""},
-		"in use, and to be mounted anywhere":   {claimOf(corev1.ReadWriteOnce, corev1.ReadWriteMany), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, ""},
-		"in use by the one pod that it is for": {claimOf(corev1.ReadWriteOncePod), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, "n1"},
+		"in use by a pod that leaves, and another": {claimOf(corev1.ReadWriteOnce), []client.Object{leaving, podOn("web-1", "n1", "data", corev1.PodRunning)}, "n1"},
+		"left by the only pod":                     {claimOf(corev1.ReadWriteOnce), []client.Object{leaving}, ""},
+		"in use by a Job of ours alone":            {claimOf(corev1.ReadWriteOnce), []client.Object{job}, ""},
+		"in use by several, one of them ready":     {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web-1", "n1", "data", corev1.PodRunning), ready}, "n2"},
+		"in use on a node":                         {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, "n1"},
+		"in use by a pod that has no node":         {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "", "data", corev1.PodPending)}, ""},
+		"used by a pod that has ended":             {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "data", corev1.PodSucceeded)}, ""},
+		"another one in use":                       {claimOf(corev1.ReadWriteOnce), []client.Object{podOn("web", "n1", "other", corev1.PodRunning)}, ""},
+		"in use, and to be mounted anywhere":       {claimOf(corev1.ReadWriteOnce, corev1.ReadWriteMany), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, ""},
+		"in use by the one pod that it is for":     {claimOf(corev1.ReadWriteOncePod), []client.Object{podOn("web", "n1", "data", corev1.PodRunning)}, "n1"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -141,6 +151,79 @@ func TestARefusedPodIsSaid(t *testing.T) {
 	}
 	if e, _, err := w.executor(t.Context(), wantedJob(w, 1), false); err != nil || e.Missing.Refused != "" {
 		t.Errorf("what nobody wants was tried: %+v, %v", e, err)
+	}
+}
+
+func TestARefusedJobIsSaid(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "x", errors.New("exceeded quota: count/jobs.batch=1"))
+	w := newWorld(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+		if _, ok := obj.(*batchv1.Job); ok {
+			return forbidden
+		}
+		return c.Create(ctx, obj, opts...)
+	}})
+	e, _, err := w.executor(t.Context(), wantedJob(w, 1), true)
+	if err != nil || !strings.Contains(e.Missing.Refused, "count/jobs.batch") {
+		t.Errorf("seen: %+v, %v", e, err)
+	}
+}
+
+func TestWhyAJobEndedIsKept(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	pod := podOn("j-x", "n1", "data", corev1.PodFailed)
+	pod.Labels = map[string]string{api.LabelSession: "s1", api.LabelHost: "host-0"}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "j1", Controller: new(true)}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: api.ContainerJob, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137}}}}
+	if err := w.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := w.executor(t.Context(), wantedJob(w, 1), true)
+	if err != nil || e.Living || e.Missing.Ended != "OOMKilled" {
+		t.Errorf("seen: %+v, %v", e, err)
+	}
+}
+
+func TestAClaimThatCannotBeBackedUpSaysWhy(t *testing.T) {
+	bound, fresh, lost, going := claimOf(), claimOf(), claimOf(), claimOf()
+	bound.Status.Phase, fresh.Status.Phase, lost.Status.Phase, going.Status.Phase = corev1.ClaimBound, corev1.ClaimPending, corev1.ClaimLost, corev1.ClaimBound
+	going.DeletionTimestamp = &metav1.Time{Time: noon()}
+	ref := target.PersistentVolumeClaim().Ref("", "data")
+	for name, c := range map[string]struct {
+		obj  client.Object
+		want string
+	}{
+		"bound":              {bound, ""},
+		"used by nobody yet": {fresh, "is not bound to a volume yet"},
+		"without its volume": {lost, "has lost its volume"},
+		"being deleted":      {going, "is being deleted"},
+		"gone":               {nil, "does not exist"},
+	} {
+		if got := unfitForBackup(c.obj, ref); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestJobsOfDeletedSessionsInOtherNamespacesGo(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, ofClaim())
+	for _, uid := range []string{"s1", "s2"} {
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "j-" + uid, Labels: map[string]string{api.LabelSession: uid}}}
+		owned := job.DeepCopy()
+		owned.Name += "-owned"
+		owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "x", Controller: new(true)}}
+		if err := errors.Join(w.Create(t.Context(), job), w.Create(t.Context(), owned)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.endOrphans(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, job := range jobs(t, w) {
+		left = append(left, job.Name)
+	}
+	if got := strings.Join(left, " "); got != "j-s1 j-s1-owned j-s2-owned" {
+		t.Errorf("left: %s", got)
 	}
 }
 

@@ -217,12 +217,6 @@ func (r *BackupSessions) observeOthers(ctx context.Context, o *session.Backup) e
 			}
 		}
 	}
-	restores, err := r.RestoresOf(ctx, ref, o.Invoker.Namespace)
-	if err != nil {
-		return err
-	}
-	if rs := holder(restores); rs != nil {
-		o.Restoring = rs.Name
-	}
-	return nil
+	o.Restoring, err = r.heldBy(ctx, ref, o.Invoker.Namespace)
+	return err
 }

@@ -49,12 +49,8 @@ func (r *Repositories) observeUsers(ctx context.Context, o *session.Repository) 
 		c.Spec = spec
 		u := session.User{Invoker: subject(v1beta1.KindBackupConfiguration, c), Config: c}
 		if c.Spec.Target != nil {
-			restores, err := r.RestoresOf(ctx, c.Spec.Target.Ref, c.Namespace)
-			if err != nil {
+			if u.Held, err = r.heldBy(ctx, c.Spec.Target.Ref, c.Namespace); err != nil {
 				return err
-			}
-			if rs := holder(restores); rs != nil {
-				u.Held = rs.Name
 			}
 		}
 		o.Users = append(o.Users, u)

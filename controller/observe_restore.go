@@ -55,7 +55,7 @@ func (r *RestoreSessions) observe(ctx context.Context, rs *v1beta1.RestoreSessio
 	if err := r.observeRivals(ctx, o, spec); err != nil {
 		return nil, err
 	}
-	if rs.Status.Hash != "" {
+	if rs.Status.Hash != "" && o.Executors == nil {
 		o.Closed, o.Refused, err = r.Probe(ctx, rs)
 	}
 	return o, err

@@ -81,7 +81,7 @@ func (r *RestoreSessions) openNamespace(ctx context.Context, namespace string) e
 	slices.SortFunc(list.Items, func(a, b v1beta1.RestoreSession) int { return older(&a, &b) })
 	byTarget := map[string][]v1beta1.RestoreSession{}
 	for _, rs := range list.Items {
-		if rs.Spec.Target != nil {
+		if rs.Spec.Target != nil && !rs.Spec.Target.Ref.IsClaim() { // no pod is kept off a claim
 			key := target.KeyOf(rs.Spec.Target.Ref, rs.Namespace)
 			byTarget[key] = append(byTarget[key], rs)
 		}

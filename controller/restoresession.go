@@ -36,7 +36,7 @@ func (r *RestoreSessions) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.Get(ctx, req.NamespacedName, rs); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Ended()
-			return ctrl.Result{}, errors.Join(r.openNamespaces(ctx), r.afterDeletion(ctx))
+			return ctrl.Result{}, errors.Join(r.openNamespaces(ctx), r.afterDeletion(ctx), r.endOrphans(ctx))
 		}
 		return ctrl.Result{}, fmt.Errorf("read RestoreSession: %w", err)
 	}
@@ -138,6 +138,8 @@ func recordRestore(rs *v1beta1.RestoreSession, o *session.Restore, a session.Act
 		api.SetCondition(&rs.Status.Conditions, condition(api.StashInitContainerInjected, true, "InitContainerInjectionSucceeded", "pods of the target are created with the restore init-container", rs.Generation), now)
 	case session.KindAssign:
 		rs.Status.Reason = ""
+		// From now on the target may hold half of its data, and the restore holds it until one has succeeded.
+		rs.Status.Hash = mutators.HashRestore(string(rs.UID))
 		assignRestore(rs, a.Assignments)
 	case session.KindLost, session.KindCancel:
 		recordRestoreAssignment(rs, a, now)
@@ -152,8 +154,8 @@ func ready(st *v1beta1.RestoreSessionStatus, a session.Action, now metav1.Time) 
 	switch {
 	case !a.Ready && a.Kind == session.KindWait:
 		st.ReadyTime = nil
-	case a.Ready && st.ReadyTime == nil:
-		st.ReadyTime = &now
+	case a.Ready && st.ReadyTime == nil, a.Kind == session.KindExecute && st.Phase != v1beta1.RestoreRunning:
+		st.ReadyTime = &now // of its own pods, where it waited for those of others before
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -50,12 +51,12 @@ func assign(o *Backup, now time.Time) (Action, bool) {
 		if p == nil {
 			e := o.Executors[name]
 			if o.byJob() {
-				why = e.why(now)
+				why = cmp.Or(refusedAgent(o.host(name).Pods), e.why(now))
 			}
 			if at := o.waitsSince(name); !at.IsZero() && now.After(o.since(at).Add(o.Limits.Pods)) {
 				return FailHost(name, why), true
 			}
-			if a, ok := e.execute(name); ok && o.byJob() {
+			if a, ok := e.execute(name, now); ok && o.byJob() {
 				return a, true
 			}
 			missing = why

@@ -24,9 +24,13 @@ func (e Executor) why(now time.Time) string {
 	return cmp.Or(trouble, "waiting for the pod of its Job to start")
 }
 
+// againAfter is the least time between two pods of a host: one whose container ends as soon as it starts
+// would be made again all the time.
+const againAfter = 20 * time.Second
+
 // execute asks for a Job where a host has none. What the API server would refuse is not asked for.
-func (e Executor) execute(host string) (Action, bool) {
-	if e.Living || e.Missing.Refused != "" {
+func (e Executor) execute(host string, now time.Time) (Action, bool) {
+	if e.Living || e.Missing.Refused != "" || e.Missing.Ended != "" && now.Sub(e.Missing.Created) < againAfter {
 		return Action{}, false
 	}
 	return Action{Kind: KindExecute, Host: host, Message: "making a Job for " + host, After: 2 * time.Second, Ready: true}, true
@@ -56,26 +60,62 @@ func (o *Backup) another(a v1beta1.Assignment) bool {
 // byJob tells whether the session's work is done by Jobs that are made for it.
 func (o *Restore) byJob() bool { return o.Executors != nil }
 
+// withoutTarget ends a restore whose claim went after its snapshots were chosen: another one of the name is
+// another claim. An agent at work comes to its own end.
+func withoutTarget(o *Restore, _ time.Time) (Action, bool) {
+	if o.TargetFound || o.restoring() {
+		return Action{}, false
+	}
+	ref := v1beta1.TargetRef{}
+	if t := o.Session.Spec.Target; t != nil {
+		ref = t.Ref
+	}
+	return Fail("TargetNotFound", fmt.Sprintf("%s %q does not exist any more, or is being deleted", ref.Kind, ref.Name)), true
+}
+
 // inUse waits for pods of others to leave the volumes, and ends a restore that nobody makes room for: it
-// would write under what they read. What has begun goes on.
+// would write under what they read. Jobs of other sessions leave by themselves, and are waited for whatever
+// the object says: two must not write. What has begun goes on.
 func inUse(o *Restore, now time.Time) (Action, bool) {
+	if len(o.Session.Status.Assignments)+len(o.Session.Status.Restored) > 0 {
+		return Action{}, false
+	}
+	if o.Sibling != "" {
+		return Wait(fmt.Sprintf("waiting for pod %q, of a Job of another session of this target, to end; if its node is gone for good, delete the node", o.Sibling), 2*time.Second), true
+	}
 	allowed := o.Session.Spec.Target != nil && o.Session.Spec.Target.InUse == v1beta1.InUseRestore
-	if allowed || o.Foreign == "" || len(o.Session.Status.Assignments)+len(o.Session.Status.Restored) > 0 {
+	if allowed || o.Foreign == "" {
 		return Action{}, false
 	}
 	message := o.foreign() + ": delete it, or scale its workload down, and the restore begins; a RestoreSession with spec.target.inUse: Restore does not wait"
-	if now.After(o.since(o.chosen()).Add(o.Limits.Pods)) {
+	if at := o.Session.Status.ReadyTime; at != nil && now.After(o.since(at.Time).Add(o.Limits.Pods)) {
 		return Fail("TargetInUse", fmt.Sprintf("the volumes are in use for longer than %s: %s", o.Limits.Pods, message)), true
 	}
-	return Wait(message, 2*time.Second), true
+	return Action{Kind: KindWait, Message: message, After: 2 * time.Second, Ready: true}, true
 }
 
-// chosen is when the snapshots were chosen.
-func (o *Restore) chosen() time.Time {
-	if c := api.FindCondition(o.Session.Status.Conditions, api.SnapshotsPinned); c != nil {
-		return c.LastTransitionTime.Time
+// jobLost gives up an agent of a Job that says nothing: no application waits for it, and where its node is cut
+// off nobody can know whether it still writes. A pod that has ended is known to have.
+func jobLost(o *Restore, now time.Time) (Action, bool) {
+	for _, a := range o.Session.Status.Assignments {
+		p, known := o.Pods[a.PodUID]
+		if a.Lost != nil || !known || p.Dead || o.heldBack(a, now) {
+			continue
+		}
+		why := ""
+		switch {
+		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
+			why = fmt.Sprintf("the agent in %s never took its work: %s", where(a.Pod, a.Node),
+				p.unconnected(fmt.Sprintf("it is not connected to Stash (kubectl logs -c %s says why)", api.ContainerJob)))
+		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
+			why = fmt.Sprintf("the agent in %s was not heard of since %s, in the middle of the restore: its node may be cut off",
+				where(a.Pod, a.Node), seen(a).UTC().Format(time.RFC3339))
+		}
+		if why != "" {
+			return Action{Kind: KindFailHost, Assignment: a.ID, Host: a.Hostname, Message: why}, true
+		}
 	}
-	return o.Session.CreationTimestamp.Time
+	return Action{}, false
 }
 
 // executeRestore makes a Job for each host that has neither data nor pod, again where its pod was lost.
@@ -89,9 +129,9 @@ func executeRestore(o *Restore, now time.Time) (Action, bool) {
 		case o.attempt(h) > o.Limits.Attempts:
 			return FailHost(h, fmt.Sprintf("%d pods of its Jobs ended in the middle of the restore", o.attempt(h)-1)), true
 		case now.After(since.Add(o.Limits.Pods)):
-			return FailHost(h, e.why(now)), true
+			return FailHost(h, o.jobWhy(h, now)), true
 		}
-		if a, ok := e.execute(h); ok {
+		if a, ok := e.execute(h, now); ok {
 			return a, true
 		}
 	}
@@ -126,7 +166,22 @@ func (o *Restore) hostWaits(host string, now time.Time) time.Time {
 func (o *Restore) jobTrouble(now time.Time) string {
 	for _, h := range o.HostNames {
 		if o.stat(h) == nil && !o.works(h) {
-			return o.Executors[h].why(now)
+			return o.jobWhy(h, now)
+		}
+	}
+	return ""
+}
+
+// jobWhy says what a host waits for.
+func (o *Restore) jobWhy(host string, now time.Time) string {
+	return cmp.Or(refusedAgent(o.pods(host)), o.Executors[host].why(now))
+}
+
+// refusedAgent says which of some pods has an agent that the broker refuses, and why.
+func refusedAgent(pods []Pod) string {
+	for _, p := range pods {
+		if !p.Dead && p.Refused != "" {
+			return fmt.Sprintf("the container %q of pod %q gets no work, since it is refused: %s", api.ContainerJob, p.Name, p.Refused)
 		}
 	}
 	return ""

@@ -26,7 +26,7 @@ func NextRestore(o *Restore, now time.Time) Action {
 		restoreTurn,
 	}
 	if o.byJob() {
-		steps = append(steps, inUse, restoreLost, assignRestore, executeRestore, finishRestore)
+		steps = append(steps, withoutTarget, inUse, restoreLost, jobLost, assignRestore, executeRestore, finishRestore)
 	} else {
 		steps = append(steps, leavesHalf, clearVolumes, closeNamespace, restoreLost, clearPods, pinLate, assignRestore, finishRestore)
 	}

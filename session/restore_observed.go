@@ -55,6 +55,9 @@ type Restore struct {
 	// Foreign is the name of a pod that is not the target's and mounts its volumes; it is looked for
 	// until the restore begins.
 	Foreign string
+	// Sibling is the name of a pod of another session's Job that mounts its volumes; it is looked for until
+	// the restore begins.
+	Sibling string
 	// PodRefused is what Kubernetes says of pods of the workload that it could not create; empty: nothing.
 	PodRefused string
 	// OldPods are living pods of the target without this session's restore label.

@@ -229,8 +229,10 @@ func claimPodRefused(s *site) {
 }
 
 func claimRestricted(s *site) {
-	s.kubectl("label", "namespace", s.ns, "pod-security.kubernetes.io/enforce=restricted")
 	s.apply("claim.yaml", vars{"Claim": "data", "Node": ""})
+	s.bound("data")
+	s.planted(s.claimDir("data"), 26)
+	s.kubectl("label", "namespace", s.ns, "pod-security.kubernetes.io/enforce=restricted")
 	s.confOfClaim("data")
 	bs := s.backup("conf")
 	if got := bs.Status.Targets[0].Stats; len(got) != 1 || len(got[0].Snapshots) != 1 {

@@ -87,6 +87,7 @@ func needs() []need {
 		{cluster, "batch/jobs", "create", "controller: Repositories.createWorker", ""},
 		{cluster, "batch/jobs", "delete", "controller: Repositories.ensureWorker", ""},
 		{cluster, "batch/jobs", "create", "controller: World.execute", ""},
+		{cluster, "batch/jobs", "create", "controller: World.tryJob", "client.DryRunAll"},
 		{cluster, "batch/jobs", "delete", "controller: World.deleteJob", ""},
 		{cluster, "configmaps", "create", "controller: World.createCA", ""},
 		{cluster, "configmaps [stash-ca]", watch, "controller: setupAuthorities", "corev1.ConfigMap"},
