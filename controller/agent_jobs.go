@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seed-731df569/stash/api/v1beta1"
@@ -58,14 +57,6 @@ func waitUnless(over bool, why string) string {
 // sessionGone tells whether no BackupSession has the UID any more.
 func (g *Agents) sessionGone(ctx context.Context, uid string) (bool, error) {
 	found := false
-	empty := func() *metav1.PartialObjectMetadataList {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind(v1beta1.KindBackupSession + "List"))
-		return list
-	}
-	_, err := anyPage(ctx, g.World, empty, func(list *metav1.PartialObjectMetadataList) bool {
-		found = found || slices.ContainsFunc(list.Items, func(o metav1.PartialObjectMetadata) bool { return string(o.UID) == uid })
-		return found
-	})
+	err := g.eachLive(ctx, v1beta1.KindBackupSession, func(other string) { found = found || other == uid })
 	return err == nil && !found, err
 }

@@ -218,12 +218,7 @@ func indexes() []index {
 			}
 			return nil
 		})},
-		{&v1beta1.RestoreSession{}, indexTargetIn, of(func(rs *v1beta1.RestoreSession) []string {
-			if t := rs.Spec.Target; t != nil {
-				return []string{target.Namespace(t.Ref, rs.Namespace)}
-			}
-			return nil
-		})},
+		{&v1beta1.RestoreSession{}, indexTargetIn, of(restoredWhere)},
 		{&v1beta1.BackupConfiguration{}, indexRepository, of(func(c *v1beta1.BackupConfiguration) []string {
 			return []string{repositoryKey(c.Spec.Repository, c.Namespace)}
 		})},
@@ -261,6 +256,14 @@ func indexes() []index {
 func ownerUID(o client.Object) []string {
 	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
 		return []string{string(ref.UID)}
+	}
+	return nil
+}
+
+// restoredWhere is the namespace of a restore's target.
+func restoredWhere(rs *v1beta1.RestoreSession) []string {
+	if t := rs.Spec.Target; t != nil {
+		return []string{target.Namespace(t.Ref, rs.Namespace)}
 	}
 	return nil
 }

@@ -32,17 +32,7 @@ func (w *World) endOrphans(ctx context.Context) error {
 	}
 	// From the API server: a session that the cache does not have yet is not a deleted one.
 	for _, kind := range []string{v1beta1.KindBackupSession, v1beta1.KindRestoreSession} {
-		_, err := anyPage(ctx, w, func() *metav1.PartialObjectMetadataList {
-			return metadataOf(v1beta1.GroupVersion().WithKind(kind))
-		}, func(list *metav1.PartialObjectMetadataList) bool {
-			for i := range list.Items {
-				if list.Items[i].DeletionTimestamp == nil {
-					delete(unowned, string(list.Items[i].UID))
-				}
-			}
-			return len(unowned) == 0
-		})
-		if err != nil {
+		if err := w.eachLive(ctx, kind, func(uid string) { delete(unowned, uid) }); err != nil {
 			return err
 		}
 	}
@@ -54,4 +44,20 @@ func (w *World) endOrphans(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// eachLive calls fn for the UID of each object of a kind of ours that is not being deleted.
+func (w *World) eachLive(ctx context.Context, kind string, fn func(uid string)) error {
+	empty := func() *metav1.PartialObjectMetadataList {
+		return metadataOf(v1beta1.GroupVersion().WithKind(kind))
+	}
+	_, err := anyPage(ctx, w, empty, func(list *metav1.PartialObjectMetadataList) bool {
+		for i := range list.Items {
+			if list.Items[i].DeletionTimestamp == nil {
+				fn(string(list.Items[i].UID))
+			}
+		}
+		return false
+	})
+	return err
 }
