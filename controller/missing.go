@@ -14,6 +14,7 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/blueprint"
 	"github.com/seed-731df569/stash/target"
+	"github.com/seed-731df569/stash/task"
 	"github.com/seed-731df569/stash/validators"
 )
 
@@ -28,8 +29,8 @@ func (a *Admission) Facts(ctx context.Context, object runtime.Object) (validator
 	case *v1beta1.BackupConfiguration:
 		spec, _ := o.Spec.Shipped()
 		var ref *v1beta1.TargetRef
-		if spec.Target != nil && spec.Task.Name == "" { // what a Task works on need not be a workload
-			ref = &spec.Target.Ref
+		if t := spec.Target; t != nil && validators.ClaimTask(spec.Task, t.Ref, task.ActionBackup).Name == "" {
+			ref = &t.Ref // what a Task works on need not be a workload
 		}
 		f.Missing = a.missing(ctx, &f, spec.Repository, ref, o.Namespace)
 	case *v1beta1.RestoreSession:

@@ -43,6 +43,24 @@ func TestAdmissionNamesWhatDoesNotExist(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]struct {
+		task v1beta1.TaskRef
+		want []string
+	}{
+		"without a Task":                    {v1beta1.TaskRef{}, []string{`PersistentVolumeClaim "demo/data"`}},
+		"with the Task that it has anyway":  {v1beta1.TaskRef{Name: "pvc-backup"}, []string{`PersistentVolumeClaim "demo/data"`}},
+		"with a Task that needs no such":    {v1beta1.TaskRef{Name: "mine"}, nil},
+		"with parameters, which is refused": {v1beta1.TaskRef{Name: "pvc-backup", Params: []v1beta1.Param{{Name: "a", Value: "b"}}}, nil},
+	} {
+		t.Run("a backup of a claim "+name, func(t *testing.T) {
+			config := configurationOfClaim()
+			config.Spec.Task = c.task
+			f, err := NewAdmission(newWorld(t, interceptor.Funcs{}, repository())).Facts(t.Context(), config)
+			if d := cmp.Diff(c.want, f.Missing); err != nil || d != "" {
+				t.Errorf("%v, missing (-want +got):\n%s", err, d)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
 		there []client.Object
 		want  []string
 	}{

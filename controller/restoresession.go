@@ -189,12 +189,12 @@ func start(rs *v1beta1.RestoreSession, o *session.Restore) {
 func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) {
 	st := &rs.Status
 	st.Phase, st.Reason, st.Progress = v1beta1.RestoreFailed, a.Message, ""
-	if st.Hash != "" {
-		st.Reason = withWayOut(rs, st.Reason)
-	}
 	if a.Reason == "ResourceValidationFailed" {
 		st.Phase = v1beta1.RestoreInvalid
 		api.SetCondition(&st.Conditions, condition(api.ValidationPassed, false, a.Reason, a.Message, rs.Generation), now)
+	}
+	if st.Hash != "" || holds(rs) {
+		st.Reason = withWayOut(rs, st.Reason)
 	}
 	if a.Reason == "DeadlineExceeded" {
 		api.SetCondition(&st.Conditions, condition(api.DeadlineExceeded, true, "FailedToCompleteWithinDeadline", a.Message, rs.Generation), now)
@@ -204,19 +204,28 @@ func failRestore(rs *v1beta1.RestoreSession, a session.Action, now metav1.Time) 
 	st.SessionDuration = session.Took(rs.CreationTimestamp, now)
 }
 
-// withWayOut adds to the reason of a restore that failed after it began what it holds back, and how that
-// ends.
+// withWayOut adds to the reason of a restore that failed what it holds back, and how that ends.
 func withWayOut(rs *v1beta1.RestoreSession, reason string) string {
 	if rs.Spec.Target == nil {
 		return reason
 	}
-	text := fmt.Sprintf("pods of %s %q that were not restored do not start: delete this RestoreSession to let them start on the data that is there, or create another one that restores it",
-		rs.Spec.Target.Ref.Kind, rs.Spec.Target.Ref.Name)
+	ref := rs.Spec.Target.Ref
+	text := fmt.Sprintf("pods of %s %q that were not restored do not start: delete this RestoreSession to let them start on the data that is there, or create another one that restores it", ref.Kind, ref.Name)
+	if ref.IsClaim() {
+		// Nothing keeps pods from a claim; what is there must not take the place of what was.
+		if !holds(rs) {
+			return reason
+		}
+		text = fmt.Sprintf("%s %q may hold a part of its data only, and is not backed up until another RestoreSession has restored it, or this one is deleted", ref.Kind, ref.Name)
+	}
 	if strings.HasSuffix(reason, text) {
 		return reason
 	}
 	return joined(reason, text)
 }
+
+// holds tells whether a restore holds its target, where no other one does.
+func holds(rs *v1beta1.RestoreSession) bool { return holder([]v1beta1.RestoreSession{*rs}) != nil }
 
 func finishRestoreSession(rs *v1beta1.RestoreSession, now metav1.Time) {
 	st := &rs.Status

@@ -162,7 +162,7 @@ func forEachGolden(t *testing.T, dir string, run func(*testing.T, map[string]str
 				}
 			}
 			for name := range files {
-				if _, ok := got[name]; !ok && strings.HasPrefix(name, "want") {
+				if _, ok := got[name]; !ok && (strings.HasPrefix(name, "want") || name == "problem") {
 					t.Errorf("%s is an orphan", name)
 				}
 			}
@@ -178,7 +178,7 @@ func rewrite(t *testing.T, path string, a *txtar.Archive, got map[string]string)
 			kept = append(kept, f)
 		}
 	}
-	for _, name := range []string{"want.yaml", "reasons"} {
+	for _, name := range []string{"want.yaml", "reasons", "problem"} {
 		if text, ok := got[name]; ok {
 			kept = append(kept, txtar.File{Name: name, Data: []byte(text)})
 		}

@@ -45,7 +45,7 @@ func deadline(o *Backup, now time.Time) (Action, bool) {
 	}
 	for _, h := range o.hostNames() {
 		if o.stat(h) == nil {
-			return FailHost(h, message+": "+o.without(h)), true
+			return FailHost(h, message+": "+o.without(h, now)), true
 		}
 	}
 	return Action{}, false
@@ -78,11 +78,15 @@ func (o *Backup) lasted(a v1beta1.Assignment) string {
 }
 
 // without says why a host was never given to a pod.
-func (o *Backup) without(host string) string {
-	if p, why := pick(o.host(host), o.attempts(host)+1); p == nil {
-		return why
+func (o *Backup) without(host string, now time.Time) string {
+	p, why := pick(o.host(host), o.attempts(host)+1)
+	switch {
+	case p != nil:
+		return "it was not given to a pod in time"
+	case o.byJob():
+		return o.Executors[host].why(now)
 	}
-	return "it was not given to a pod in time"
+	return why
 }
 
 // HowFar says how far the work of an assignment has come; empty where nobody knows.

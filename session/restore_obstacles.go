@@ -13,18 +13,26 @@ import (
 // What a restore waits for is in pods that Stash does not control. So far as it shows, it is said: a count
 // of hosts tells nobody what to mend.
 
-// silent names an init-container that has work and does not do it: it is kept from it, and asks for it again
-// and again, or it says nothing.
+// agent is what people know the container by that restores.
+func (o *Restore) agent() string {
+	if o.byJob() {
+		return fmt.Sprintf("container %q", api.ContainerJob)
+	}
+	return "init-container"
+}
+
+// silent names an agent that has work and does not do it: it is kept from it, and asks for it again and
+// again, or it says nothing.
 func (o *Restore) silent(now time.Time) string {
 	for _, a := range o.Session.Status.Assignments {
 		switch {
 		case a.Lost != nil:
 		case o.heldBack(a, now):
-			return fmt.Sprintf("the init-container of %s asks for its work and waits: %s", where(a.Pod, a.Node), a.HeldReason)
+			return fmt.Sprintf("the %s of %s asks for its work and waits: %s", o.agent(), where(a.Pod, a.Node), a.HeldReason)
 		case a.Acknowledged == nil && now.Sub(o.since(offered(a))) > o.Limits.Accept:
-			return fmt.Sprintf("the init-container of %s has not taken its work: %s", where(a.Pod, a.Node), o.Pods[a.PodUID].unconnected("it is not connected to Stash"))
+			return fmt.Sprintf("the %s of %s has not taken its work: %s", o.agent(), where(a.Pod, a.Node), o.Pods[a.PodUID].unconnected("it is not connected to Stash"))
 		case a.Acknowledged != nil && now.Sub(o.since(seen(a))) > o.Limits.Heartbeat:
-			return fmt.Sprintf("the init-container of %s was not heard of since %s", where(a.Pod, a.Node), seen(a).UTC().Format(time.RFC3339))
+			return fmt.Sprintf("the %s of %s was not heard of since %s", o.agent(), where(a.Pod, a.Node), seen(a).UTC().Format(time.RFC3339))
 		}
 	}
 	return ""

@@ -32,7 +32,7 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	at := field.NewPath("spec")
 	r.driver(spec.Driver, at.Child("driver"))
 	if spec.Target != nil {
-		spec.Task = claimTask(spec.Task, spec.Target.Ref, task.ActionBackup)
+		spec.Task = ClaimTask(spec.Task, spec.Target.Ref, task.ActionBackup)
 	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.schedule(spec.Schedule, spec.TimeZone, at)
@@ -94,6 +94,7 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	r.later(t.SnapshotClassName != "", at.Child("snapshotClassName"), "the driver VolumeSnapshotter, and this field of it, is")
 	r.alias(t.Alias, at.Child("alias"))
 	kind, ok := r.ref(t.Ref, c.Namespace, spec.Task.Name != "", f, at.Child("ref"))
+	r.block(f.Target, at.Child("ref"))
 	r.patterns(t.Exclude, at.Child("exclude"))
 	if err := restic.AllowedBackupArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))

@@ -34,7 +34,7 @@ func RestoreSession(rs, old *v1beta1.RestoreSession, f Facts) Result {
 	r.drafts(forms)
 	r.driver(spec.Driver, at.Child("driver"))
 	if spec.Target != nil {
-		spec.Task = claimTask(spec.Task, spec.Target.Ref, task.ActionRestore)
+		spec.Task = ClaimTask(spec.Task, spec.Target.Ref, task.ActionRestore)
 	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.positive(spec.TimeOut, at.Child("timeOut"))
@@ -63,6 +63,7 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 	r.later(len(t.VolumeClaimTemplates) > 0, at.Child("volumeClaimTemplates"), "a restore into new claims is")
 	r.alias(t.Alias, at.Child("alias"))
 	kind, ok := r.ref(t.Ref, rs.Namespace, spec.Task.Name != "", f, at.Child("ref"))
+	r.block(f.Target, at.Child("ref"))
 	if err := restic.AllowedRestoreArgs(t.Args); err != nil {
 		r.add(field.Invalid(at.Child("args"), t.Args, err.Error()))
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/seed-731df569/stash/api/v1beta1"
 	"github.com/seed-731df569/stash/scheduler"
 	"github.com/seed-731df569/stash/target"
-	"github.com/seed-731df569/stash/task"
 )
 
 // schedule checks schedule and time zone. An empty schedule is allowed: backups are then by hand.
@@ -132,15 +131,6 @@ func (r *Result) unsupported(t *v1beta1.TaskRef, interim, hooks bool, spec *fiel
 	r.later(t.Name != "" || len(t.Params) > 0, spec.Child("task"), "this Task is")
 	r.later(interim, spec.Child("interimVolumeTemplate"), "a volume for data on its way is")
 	r.later(hooks, spec.Child("hooks"), "hooks are")
-}
-
-// claimTask takes away the Task of the catalogue that says what is done with a claim anyway.
-func claimTask(t v1beta1.TaskRef, ref v1beta1.TargetRef, action task.Action) v1beta1.TaskRef {
-	own, ok := task.OwnFunction(t.Name, "", nil)
-	if ref.IsClaim() && ok && own == (task.Own{Action: action, Addon: task.AddonPVC}) && len(t.Params) == 0 {
-		return v1beta1.TaskRef{}
-	}
-	return t
 }
 
 // byJob tells whether a Job works on a target.

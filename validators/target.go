@@ -85,8 +85,11 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 			r.add(field.Duplicate(at.Child("mountPath"), m.MountPath))
 		}
 		places[place] = true
-		if m.SubPath != "" && (path.IsAbs(m.SubPath) || slices.Contains(strings.Split(m.SubPath, "/"), "..")) {
+		if leaves(m.SubPath) {
 			r.add(field.Invalid(at.Child("subPath"), m.SubPath, "must be relative and without ..; for example uploads"))
+		}
+		if leaves(m.SubPathExpr) {
+			r.add(field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "must be relative and without ..; for example uploads/$(POD_NAMESPACE)"))
 		}
 		if m.SubPath != "" && m.SubPathExpr != "" {
 			r.add(field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "excludes subPath: write one of them"))
@@ -95,6 +98,11 @@ func (r *Result) mounts(mounts []corev1.VolumeMount, volumes []string, known boo
 			r.warn("%s has no effect", at.Child("mountPropagation"))
 		}
 	}
+}
+
+// leaves tells whether a path in a volume would lead out of it.
+func leaves(subPath string) bool {
+	return path.IsAbs(subPath) || slices.Contains(strings.Split(subPath, "/"), "..")
 }
 
 // paths checks paths, each by itself and whether a mount holds it. Outside of the mounts a backup

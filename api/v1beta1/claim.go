@@ -1,6 +1,7 @@
 package v1beta1
 
 import (
+	"cmp"
 	"path"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,18 +15,17 @@ func (r TargetRef) IsClaim() bool {
 }
 
 // mountsOfClaim are those of a claim: its one volume has a name of ours whatever it is called, and is
-// mounted at the first of these places that is given.
+// mounted at the first of these places that is given. What else the given mount says is kept, so that it is
+// judged as that of a workload is; whether it is written to is decided by what is done with it.
 func mountsOfClaim(given []corev1.VolumeMount, mountPath string) []corev1.VolumeMount {
 	if len(given) > 1 {
 		return given // refused by name
 	}
-	out := corev1.VolumeMount{Name: api.VolumeTarget, MountPath: api.MountTarget}
-	if mountPath != "" {
-		out.MountPath = mountPath
-	}
+	out := corev1.VolumeMount{MountPath: cmp.Or(mountPath, api.MountTarget)}
 	if len(given) == 1 {
-		out.MountPath, out.SubPath = given[0].MountPath, given[0].SubPath
+		out = *given[0].DeepCopy()
 	}
+	out.Name, out.ReadOnly = api.VolumeTarget, false
 	if path.IsAbs(out.MountPath) {
 		out.MountPath = path.Clean(out.MountPath)
 	}
