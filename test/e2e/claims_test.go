@@ -233,7 +233,7 @@ func claimPodRefused(s *site) {
 func claimRestricted(s *site) {
 	s.apply("claim.yaml", vars{"Claim": "data", "Node": ""})
 	s.bound("data")
-	if err := os.WriteFile(filepath.Join(s.claimDir("data"), "readable"), []byte("by all"), 0o644); err != nil { //nolint:gosec // that is what it is for
+	if err := os.WriteFile(filepath.Join(s.claimDir("data"), "readable"), []byte("by all"), 0o644); err != nil {
 		s.Fatal(err)
 	}
 	s.kubectl("label", "namespace", s.ns, "pod-security.kubernetes.io/enforce=restricted")
