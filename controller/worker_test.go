@@ -194,7 +194,7 @@ func TestAWorkerThatDoesNotStartIsSaid(t *testing.T) {
 		"no image":                     {at("Pending", corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "denied"}}), session.ReasonImagePull, "denied"},
 		"an end":                       {at("Failed", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 1}}), session.ReasonWorkerFailed, "exit code 1"},
 		"an eviction":                  {corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}, session.ReasonWorkerFailed, "Evicted"},
-		"a volume that is not mounted": {at("Pending", corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}), session.ReasonNotStarted, "describe"},
+		"a volume that is not mounted": {at("Pending", corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}), session.ReasonNotStarted, "get events"},
 		"an end as planned":            {at("Succeeded", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}}), "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

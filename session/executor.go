@@ -87,10 +87,10 @@ func inUse(o *Restore, now time.Time) (Action, bool) {
 	if allowed || o.Foreign == "" {
 		return Action{}, false
 	}
-	message := o.foreign() + ": delete it, or scale its workload down, and the restore begins; a RestoreSession with spec.target.inUse: Restore does not wait"
 	if at := o.Session.Status.ReadyTime; at != nil && now.After(o.since(at.Time).Add(o.Limits.Pods)) {
-		return Fail("TargetInUse", fmt.Sprintf("the volumes are in use for longer than %s: %s", o.Limits.Pods, message)), true
+		return Fail("TargetInUse", fmt.Sprintf("the volumes were in use for longer than %s, by pod %q: scale its workload down, then create another RestoreSession, or one with spec.target.inUse: Restore", o.Limits.Pods, o.Foreign)), true
 	}
+	message := o.foreign() + ": scale its workload down, and the restore begins; a RestoreSession with spec.target.inUse: Restore does not wait"
 	return Action{Kind: KindWait, Message: message, After: 2 * time.Second, Ready: true}, true
 }
 

@@ -66,7 +66,7 @@ func (w MissingWorker) Trouble(now time.Time) (reason, message string) {
 		}
 		return reason, fmt.Sprintf("pod %q of %s cannot start: %s", w.Pod, whose, strings.TrimSuffix(w.Waiting+": "+w.WaitingMessage, ": "))
 	case age >= startPatience:
-		return ReasonNotStarted, fmt.Sprintf("pod %q of %s is not ready since it was created at %s: its node may be gone, or a volume cannot be mounted (kubectl describe pod says more)",
+		return ReasonNotStarted, fmt.Sprintf("pod %q of %s is not ready since it was created at %s: its node may be gone, or a volume cannot be mounted (kubectl get events says more)",
 			w.Pod, whose, w.Created.UTC().Format(time.RFC3339))
 	}
 	return "", ""

@@ -32,7 +32,7 @@ func BackupConfiguration(c, old *v1beta1.BackupConfiguration, f Facts) Result {
 	at := field.NewPath("spec")
 	r.driver(spec.Driver, at.Child("driver"))
 	if spec.Target != nil {
-		spec.Task = ClaimTask(spec.Task, spec.Target.Ref, task.ActionBackup)
+		spec.Task = r.claimTask(spec.Task, spec.Target.Ref, task.ActionBackup, at.Child("task"))
 	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.schedule(spec.Schedule, spec.TimeZone, at)
@@ -109,13 +109,16 @@ func (r *Result) backupTarget(c *v1beta1.BackupConfiguration, spec *v1beta1.Back
 	if len(c.Spec.Target.Paths) == 0 && len(draft) > 0 {
 		pathsAt = at.Child("directories")
 	}
+	if r.manyMounts(t.Ref, t.VolumeMounts, at) {
+		return nil
+	}
 	if len(t.Paths) == 0 {
 		r.add(field.Required(pathsAt, "the folders to back up, each inside one of volumeMounts; for example /source/data"))
 	}
-	r.oneMount(t.Ref, t.VolumeMounts, at)
 	mounts := r.volumes(volumes{mounts: t.VolumeMounts, paths: t.Paths, at: pathsAt, draft: len(draft) > 0}, at, f)
 	// What the containers do not mount was said where the mounts were derived.
-	r.paths(t.Paths, mountedAt(t.VolumeMounts), pathsAt, false)
+	// In the pod of a claim's Job there is nothing else: what is found outside is Stash's own.
+	r.paths(t.Paths, mountedAt(t.VolumeMounts), pathsAt, t.Ref.IsClaim())
 	r.unprotected(c, t, f)
 	r.neighbours(c, spec, kind, f)
 	return mounts

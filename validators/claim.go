@@ -18,6 +18,22 @@ func ClaimTask(t v1beta1.TaskRef, ref v1beta1.TargetRef, action task.Action) v1b
 	return t
 }
 
+// claimTask is ClaimTask, and says what else may stand there; what was said is not said again.
+func (r *Result) claimTask(t v1beta1.TaskRef, ref v1beta1.TargetRef, action task.Action, at *field.Path) v1beta1.TaskRef {
+	t = ClaimTask(t, ref, action)
+	if !ref.IsClaim() || t.Name == "" && len(t.Params) == 0 {
+		return t
+	}
+	name := task.AddonPVC + "-" + string(action)
+	if t.Name == name {
+		r.add(field.Forbidden(at.Child("params"), name+" takes none: remove them"))
+	} else {
+		r.add(field.NotSupported(at.Child("name"), t.Name, []string{name}))
+		r.warnOnce("%s: a claim needs no Task: remove the field, or write %s; other Tasks are not supported yet", at, name)
+	}
+	return v1beta1.TaskRef{}
+}
+
 // block refuses a claim without a file system: no container can mount it.
 func (r *Result) block(obj runtime.Object, at *field.Path) {
 	claim, ok := obj.(*corev1.PersistentVolumeClaim)

@@ -34,7 +34,7 @@ func RestoreSession(rs, old *v1beta1.RestoreSession, f Facts) Result {
 	r.drafts(forms)
 	r.driver(spec.Driver, at.Child("driver"))
 	if spec.Target != nil {
-		spec.Task = ClaimTask(spec.Task, spec.Target.Ref, task.ActionRestore)
+		spec.Task = r.claimTask(spec.Task, spec.Target.Ref, task.ActionRestore, at.Child("task"))
 	}
 	r.unsupported(&spec.Task, spec.InterimVolumeTemplate != nil, spec.Hooks != nil, at)
 	r.positive(spec.TimeOut, at.Child("timeOut"))
@@ -77,7 +77,9 @@ func (r *Result) restoreTarget(rs *v1beta1.RestoreSession, spec *v1beta1.Restore
 		draft = len(rs.Spec.Target.Directories) > 0
 	}
 	r.rules(t.Rules, rulesAt)
-	r.oneMount(t.Ref, t.VolumeMounts, at)
+	if r.manyMounts(t.Ref, t.VolumeMounts, at) {
+		return
+	}
 	r.inUse(t, f, at)
 	var paths []string
 	for _, rule := range t.Rules {
@@ -113,15 +115,18 @@ func (r *Result) inUse(t *v1beta1.RestoreTarget, f *Facts, at *field.Path) {
 	case t.InUse == v1beta1.InUseRestore:
 		r.warn("%s: pods use the claim and may read and write what is being restored: %s", at.Child("inUse"), list(f.InUseBy))
 	default:
-		r.add(field.Forbidden(at.Child("ref"), fmt.Sprintf("pods use claim %q: %s; delete them or scale their workload down, or write inUse: Restore to restore under them", t.Ref.Name, list(f.InUseBy))))
+		r.add(field.Forbidden(at.Child("ref"), fmt.Sprintf("pods use claim %q: %s; scale their workload down and wait until they are gone, or restore the workload itself, whose pods wait for their data; spec.target.inUse: Restore restores under them", t.Ref.Name, list(f.InUseBy))))
 	}
 }
 
-// oneMount refuses to mount a claim more than once.
-func (r *Result) oneMount(ref v1beta1.TargetRef, mounts []corev1.VolumeMount, at *field.Path) {
-	if ref.IsClaim() && len(mounts) > 1 {
-		r.add(field.TooMany(at.Child("volumeMounts"), len(mounts), 1))
+// manyMounts refuses to mount a claim more than once, and tells whether it did: nothing else can be said of
+// such mounts then.
+func (r *Result) manyMounts(ref v1beta1.TargetRef, mounts []corev1.VolumeMount, at *field.Path) bool {
+	many := ref.IsClaim() && len(mounts) > 1
+	if many {
+		r.add(field.Invalid(at.Child("volumeMounts"), len(mounts), "a claim is mounted once: keep one entry, whose name does not matter; for example {name: data, mountPath: /stash-data}"))
 	}
+	return many
 }
 
 // rules checks which host gets what.

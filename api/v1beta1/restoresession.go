@@ -126,7 +126,7 @@ type RestoreTarget struct {
 	// +optional
 	MountPath string `json:"mountPath,omitempty"`
 	// InUse says what to do where a pod uses the PersistentVolumeClaim that is to be restored: Refuse
-	// (default) waits for a few minutes and then fails, Restore writes under the pod. It has no meaning
+	// (default) refuses the RestoreSession, and waits a few minutes for one that came later; Restore writes under the pod. It has no meaning
 	// for workloads, whose pods are replaced.
 	// +optional
 	InUse InUse `json:"inUse,omitempty"`

@@ -159,6 +159,10 @@ func withdrawalsAreRefused(s *site) {
 	s.withheld("the exemption stays", []string{at, bare}, []string{"annotate", "namespace", s.ns, api.AnnotationExemption + "-"}, restore...)
 	s.withheld("the exemption keeps its reason", []string{at, bare}, []string{"annotate", "namespace", s.ns, "--overwrite", api.AnnotationExemption + "=true"}, restore...)
 
+	// Of its own: the namespace's would exempt the other workload as well, once that has no backup.
+	s.kubectl("annotate", "deployment", "bare", exempt)
+	s.kubectl("annotate", "namespace", s.ns, api.AnnotationExemption+"-")
+	s.found("deny", 1, 0, 1)
 	out, err := s.tryKubectl("delete", "backupconfiguration", "conf")
 	if err == nil {
 		s.Fatalf("the configuration is deleted: %s", out)
