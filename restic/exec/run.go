@@ -93,6 +93,7 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return result, r.failure(ctx, c, &result)
 	}
+	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := newLimit(c, cancel)
@@ -134,6 +135,10 @@ func (r Runner) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	if cmd.Process == nil {
 		return result, &restic.Error{Command: subCommand(c), Code: -1, Reason: restic.ReasonOther, Message: secrets.Replace(runErr.Error())}
+	}
+	// Interrupted in its search for a key, restic says that none fits.
+	if code := result.Code; code == restic.ExitWrongPassword && (caller.Err() != nil || errors.Is(context.Cause(ctx), errLimit)) {
+		result.Code = restic.ExitInterrupted
 	}
 	err = r.failure(ctx, c, &result)
 	var e *restic.Error

@@ -184,6 +184,20 @@ func TestRunInterruptsWhatIsCanceled(t *testing.T) {
 	}
 }
 
+// Interrupted while it looks for the key that fits, restic 0.18 ends with the code of a wrong password.
+func TestRunBelievesNoWrongPasswordOfWhatItStopped(t *testing.T) {
+	text := `trap 'echo "Fatal: wrong password or no key found" >&2; exit 12' INT; echo started; while :; do sleep 0.05; done`
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := script(t, text).Run(ctx, exec.Command{Args: []string{"cat"}, Line: func([]byte) { cancel() }})
+	if restic.ReasonOf(err) != restic.ReasonCanceled {
+		t.Errorf("stopped by its caller: %v", err)
+	}
+	_, err = script(t, text).Run(t.Context(), exec.Command{Args: []string{"cat"}, Limit: 100 * time.Millisecond})
+	if got := restic.ReasonOf(err); got != restic.ReasonUnreachable {
+		t.Errorf("stopped for want of an answer: %s, %v", got, err)
+	}
+}
+
 func TestRunKillsTheWholeGroupOfWhatDoesNotEnd(t *testing.T) {
 	r := script(t, `trap '' INT; sleep 1000 & echo $!; wait; while :; do sleep 1000; done`)
 	r.Grace = 50 * time.Millisecond
