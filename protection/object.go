@@ -64,9 +64,7 @@ func ObjectOf(t *blueprint.Target, n Namespace) Object {
 // for those to back up who write it.
 func writable(t *blueprint.Target) []string {
 	return slices.DeleteFunc(target.PersistentVolumes(t.Template, t.Volumes), func(name string) bool {
-		return slices.ContainsFunc(t.Template.Spec.Volumes, func(v corev1.Volume) bool {
-			return v.Name == name && (v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ReadOnly || v.NFS != nil && v.NFS.ReadOnly)
-		})
+		return slices.ContainsFunc(t.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name && target.ReadOnly(&v) })
 	})
 }
 

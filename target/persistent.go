@@ -25,8 +25,9 @@ func Persistent(v *corev1.Volume) bool {
 	return false
 }
 
-// PersistentVolumes returns the names of the volumes whose data outlives the pods. Volumes are all of a
-// workload, in order: those that its template does not have are claims of volumeClaimTemplates.
+// PersistentVolumes returns the names of the volumes whose data outlives the pods, without those that the
+// containers have as raw devices only: there are no files on them that a backup could read. Volumes are all of
+// a workload, in order: those that its template does not have are claims of volumeClaimTemplates.
 func PersistentVolumes(template *corev1.PodTemplateSpec, volumes []string) []string {
 	if template == nil {
 		return nil
@@ -35,13 +36,60 @@ func PersistentVolumes(template *corev1.PodTemplateSpec, volumes []string) []str
 	for i := range template.Spec.Volumes {
 		passing[template.Spec.Volumes[i].Name] = !Persistent(&template.Spec.Volumes[i])
 	}
+	devices := devices(template)
 	var out []string
 	for _, name := range volumes {
-		if !passing[name] {
+		if !passing[name] && !devices[name] {
 			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// devices are the volumes that containers have as raw devices, and none has mounted.
+func devices(template *corev1.PodTemplateSpec) map[string]bool {
+	out := map[string]bool{}
+	containers := slices.Concat(template.Spec.InitContainers, template.Spec.Containers)
+	for i := range containers {
+		for _, d := range containers[i].VolumeDevices {
+			out[d.Name] = true
+		}
+	}
+	for i := range containers {
+		for _, m := range containers[i].VolumeMounts {
+			delete(out, m.Name)
+		}
+	}
+	return out
+}
+
+// ReadOnly tells whether pods may only read a volume: what is in it is for those to back up who write it.
+func ReadOnly(v *corev1.Volume) bool {
+	s := &v.VolumeSource
+	for _, readOnly := range []bool{
+		s.PersistentVolumeClaim != nil && s.PersistentVolumeClaim.ReadOnly,
+		s.NFS != nil && s.NFS.ReadOnly,
+		s.ISCSI != nil && s.ISCSI.ReadOnly,
+		s.FC != nil && s.FC.ReadOnly,
+		s.RBD != nil && s.RBD.ReadOnly,
+		s.CephFS != nil && s.CephFS.ReadOnly,
+		s.Glusterfs != nil && s.Glusterfs.ReadOnly,
+		s.AWSElasticBlockStore != nil && s.AWSElasticBlockStore.ReadOnly,
+		s.GCEPersistentDisk != nil && s.GCEPersistentDisk.ReadOnly,
+		s.AzureDisk != nil && s.AzureDisk.ReadOnly != nil && *s.AzureDisk.ReadOnly,
+		s.AzureFile != nil && s.AzureFile.ReadOnly,
+		s.Cinder != nil && s.Cinder.ReadOnly,
+		s.Quobyte != nil && s.Quobyte.ReadOnly,
+		s.PortworxVolume != nil && s.PortworxVolume.ReadOnly,
+		s.ScaleIO != nil && s.ScaleIO.ReadOnly,
+		s.StorageOS != nil && s.StorageOS.ReadOnly,
+		s.FlexVolume != nil && s.FlexVolume.ReadOnly,
+	} {
+		if readOnly {
+			return true
+		}
+	}
+	return false
 }
 
 // PersistentMounts returns where containers have the volumes whose data outlives the pods, each volume

@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Last-Backup",type=date,format=date-time,JSONPath=`.status.lastSuccessTime`,description="when the last successful session started"
 // +kubebuilder:printcolumn:name="Next",type=string,format=date-time,priority=1,JSONPath=`.status.nextSlot`,description="when the next session is due"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.status=="False")].message`,description="what the first condition that is False says"
 // +kubebuilder:printcolumn:name="Sidecar",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="StashSidecarInjected")].message`
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase != 'Ready' || !has(oldSelf.spec) || !has(oldSelf.spec.target) || !has(oldSelf.spec.target.ref) || !has(oldSelf.spec.target.ref.kind) || !has(oldSelf.spec.target.ref.name) || (has(self.spec) && has(self.spec.target) && has(self.spec.target.ref) && has(self.spec.target.ref.kind) && has(self.spec.target.ref.name) && self.spec.target.ref.kind == oldSelf.spec.target.ref.kind && self.spec.target.ref.name == oldSelf.spec.target.ref.name)",message="the target of a configuration in use cannot be changed: create another BackupConfiguration and delete this one",fieldPath=".spec.target.ref",reason=FieldValueForbidden
 type BackupConfiguration struct {
